@@ -1,0 +1,73 @@
+//! The admin listener: probes and metrics. Loopback only, and never a browser's foreign page.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::inbound::{self, Doors};
+use crate::message::{self, Body};
+use crate::observe::Observer;
+use crate::proxy::Proxy;
+
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the admin listener can see.
+#[derive(Clone, Debug)]
+pub(crate) struct Face {
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) proxies: Vec<Arc<Proxy>>,
+}
+
+pub(crate) async fn serve(listener: TcpListener, face: Face, stop: watch::Receiver<bool>) {
+    let handle = move |request, _peer: SocketAddr| {
+        let answer = face.answer(&request);
+        async move { answer }
+    };
+    inbound::serve(listener, handle, stop).await;
+}
+
+impl Face {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+        let mut head = Request::new(());
+        *head.uri_mut() = request.uri().clone();
+        *head.headers_mut() = request.headers().clone();
+        let target = match inbound::target(&head.into_parts().0, &Doors::default()) {
+            Ok(target) => target,
+            Err(refused) => return text(StatusCode::FORBIDDEN, format!("{refused}\n")),
+        };
+        if request.method() != Method::GET {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+        }
+        match target.path.as_str() {
+            "/livez" | "/startupz" => text(StatusCode::OK, "ok\n"),
+            "/readyz" if self.is_ready() => text(StatusCode::OK, "ok\n"),
+            "/readyz" => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the exchange has not told its time yet: signed calls wait\n",
+            ),
+            "/metrics" => {
+                let mut response = text(StatusCode::OK, self.observer.metrics.render());
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS));
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "/livez /readyz /startupz /metrics\n"),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.proxies.iter().all(|it| it.ready.is_ready())
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<Body> {
+    let mut response = Response::new(message::full(body));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,271 @@
+//! Answers: read from the upstream, explained where they refuse, and given to the client.
+//!
+//! 1. An answer passes byte for byte, and streams where it is long.
+//! 2. The complete answer of a call that changes something is held back until it is complete.
+//! 3. A rejection about access gets its diagnosis spliced in; its status stays, with one exception: a
+//!    503 on a changing call that is not the exchange's own word is 502, since our 503 is a promise.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
+};
+use http::response::Parts;
+use http::{Response, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use crate::call::{Call, Outcome};
+use crate::diagnose::{
+    self, Body as Said, Diagnosis, Evidence, Finding, NonceEvidence, Report, Retry, annotate,
+    proxy_status, quoted, read_body,
+};
+use crate::json::quote;
+use crate::message::{self, Body, Incomplete};
+use crate::nonce::LaneView;
+use crate::observe::Record;
+use crate::provider::{self, Answer, Key, Provider};
+use crate::refusal::Refusal;
+
+/// What of a client's headers goes along. The upstream needs none of them.
+const FORWARDED: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
+/// Up to this length an answer is held until it is complete, so that a truncated one can be told.
+const HELD: u64 = 256 * 1_024;
+const MAX_WHOLE: usize = 8 * 1_024 * 1_024;
+/// Beyond this a rejection is explained in its headers alone.
+const MAX_SPLICED: usize = 64 * 1_024;
+
+/// An answer of the upstream, with what we know of it.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) answer: Answer,
+    head: Parts,
+    body: Held,
+    outcome: Outcome,
+    /// Whether a 503 of it must not be mistaken for ours.
+    ambiguous: bool,
+    diagnosis: Option<Box<Explained>>,
+}
+
+#[derive(Debug)]
+enum Held {
+    Whole(Bytes),
+    Stream(Incoming),
+}
+
+#[derive(Debug)]
+struct Explained {
+    diagnosis: Diagnosis,
+    spliced: Option<Vec<u8>>,
+}
+
+/// What is known of the call when its answer is explained.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) key: Option<&'a Key>,
+    pub(crate) lane: Option<(LaneView, u32)>,
+    pub(crate) skew_millis: Option<i64>,
+}
+
+/// The headers of a client that go along: an allow-list.
+pub(crate) fn forwarded(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(FORWARDED.len());
+    for name in FORWARDED {
+        if let Some(value) = headers.get(&name) {
+            kept.insert(name, value.clone());
+        }
+    }
+    kept
+}
+
+/// Reads an answer as far as it must be known before the client sees any of it.
+pub(crate) async fn read(
+    provider: &dyn Provider,
+    response: Response<Incoming>,
+    mutates: bool,
+    key: Option<&Key>,
+    deadline: Duration,
+) -> Result<Received, Refusal> {
+    let (head, body) = response.into_parts();
+    let status = head.status;
+    if status.is_redirection() {
+        return Err(Refusal::Redirect { mutates });
+    }
+    let refused = status.as_u16() >= 400;
+    let short = body.size_hint().upper().is_some_and(|it| it <= HELD);
+    let body = if refused || mutates || short {
+        Held::Whole(whole(body, status, mutates, deadline).await?)
+    } else {
+        Held::Stream(body)
+    };
+    let said = match &body {
+        Held::Whole(bytes) if refused => read_body(bytes, |it| mask(key, it)),
+        Held::Whole(_) | Held::Stream(_) => Said::Empty,
+    };
+    let answer = Answer { status, body: said };
+    let maintenance = provider.is_maintenance(&answer);
+    let outcome = provider::outcome(status, mutates, maintenance);
+    let ambiguous = mutates && status == StatusCode::SERVICE_UNAVAILABLE && !maintenance;
+    Ok(Received { answer, head, body, outcome, ambiguous, diagnosis: None })
+}
+
+async fn whole(
+    body: Incoming,
+    status: StatusCode,
+    mutates: bool,
+    deadline: Duration,
+) -> Result<Bytes, Refusal> {
+    let outcome = provider::outcome(status, mutates, false);
+    let truncated = |why: String| Refusal::Truncated { why, outcome };
+    match tokio::time::timeout(deadline, message::read(body, MAX_WHOLE)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(fault @ (Incomplete::TooLong { .. } | Incomplete::Broken(_)))) => {
+            Err(truncated(fault.to_string()))
+        }
+        Ok(Err(Incomplete::Trailers)) => Err(truncated("it has trailers".to_owned())),
+        Err(_) => Err(truncated(format!("its end did not come in {} s", deadline.as_secs()))),
+    }
+}
+
+/// Explains an answer that is about access; leaves any other as it is.
+pub(crate) fn explain(
+    provider: &dyn Provider,
+    received: Received,
+    about: Circumstances<'_>,
+    record: &mut Record,
+) -> Received {
+    if !provider.is_about_access(&received.answer) {
+        return received;
+    }
+    let evidence = evidence(&received, about, record);
+    let diagnosis = diagnose::diagnose(&evidence, provider.rules());
+    record.finding(&diagnosis.finding);
+    let spliced = match &received.body {
+        Held::Whole(bytes) if bytes.len() <= MAX_SPLICED => {
+            let context = record.context();
+            let report = Report::new(&diagnosis, received.outcome, &context).to_json();
+            let line = &diagnosis.finding.line;
+            Some(annotate(bytes, line, &report, |it| mask(about.key, it)))
+        }
+        Held::Whole(_) | Held::Stream(_) => None,
+    };
+    Received { diagnosis: Some(Box::new(Explained { diagnosis, spliced })), ..received }
+}
+
+fn evidence(received: &Received, about: Circumstances<'_>, record: &Record) -> Evidence {
+    let header = |name: &str| {
+        let value = received.head.headers.get(name)?.to_str().ok()?;
+        Some(quoted(value, 100))
+    };
+    let operation = &about.call.operation;
+    Evidence {
+        status: received.answer.status.as_u16(),
+        body: received.answer.body.clone(),
+        server: header("server"),
+        edge_id: header("cf-ray").or_else(|| header("x-amz-cf-id")),
+        operation: Some(operation.name.clone()),
+        roles_needed: operation.roles.clone(),
+        client: record.facts.client.as_ref().map(ToString::to_string),
+        key: about.key.map(|it| it.name.to_string()),
+        key_hint: about.key.map(|it| it.credential.hint()),
+        egress: record.facts.egress_ip.clone(),
+        nonce: about.lane.map(|(lane, n_resigns)| NonceEvidence {
+            unit: lane.unit.as_str(),
+            n_resigns,
+            stopped: lane.stopped,
+            skew_millis: about.skew_millis,
+        }),
+    }
+}
+
+/// Gives an answer to the client, and tells of it.
+pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
+    let Received { head, body, outcome, ambiguous, diagnosis, .. } = received;
+    let status = if ambiguous { StatusCode::BAD_GATEWAY } else { head.status };
+    let mut headers = head.headers;
+    message::clean_answer(&mut headers);
+    let body = match (body, diagnosis) {
+        (body, Some(explained)) => {
+            let Explained { diagnosis, spliced } = *explained;
+            tell(&mut headers, &diagnosis.finding);
+            match (spliced, body) {
+                (Some(spliced), _) => {
+                    headers.insert(CONTENT_LENGTH, spliced.len().into());
+                    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                    message::full(spliced)
+                }
+                (None, Held::Whole(bytes)) => message::full(bytes),
+                (None, Held::Stream(stream)) => message::stream(stream),
+            }
+        }
+        (Held::Whole(bytes), None) => message::full(bytes),
+        (Held::Stream(stream), None) => message::stream(stream),
+    };
+    respond(status, headers, body, outcome, record)
+}
+
+/// Answers with a refusal of our own, and tells of it.
+pub(crate) fn refuse(refusal: &Refusal, mut record: Record, as_proxy: bool) -> Response<Body> {
+    let diagnosis = Diagnosis::from(refusal.finding());
+    let Finding { line, retry, .. } = &diagnosis.finding;
+    record.finding(&diagnosis.finding);
+    let context = record.context();
+    let report = Report::new(&diagnosis, refusal.outcome(), &context).to_json();
+    let message = quote(line);
+    let text = match refusal.reason() {
+        Some(reason) => format!(
+            r#"{{"result":"error","reason":"{reason}","message":{message},"diagnosis":{report}}}"#
+        ),
+        None => format!(r#"{{"message":{message},"diagnosis":{report}}}"#),
+    };
+    let mut status = refusal.status();
+    let mut headers = HeaderMap::new();
+    if status == StatusCode::UNAUTHORIZED && as_proxy {
+        status = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Bearer, Basic"));
+    } else if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(allowed) = refusal.allowed().and_then(|it| HeaderValue::try_from(it).ok()) {
+        headers.insert(ALLOW, allowed);
+    }
+    if let Retry::After(seconds) = retry {
+        headers.insert(RETRY_AFTER, (*seconds).into());
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, text.len().into());
+    tell(&mut headers, &diagnosis.finding);
+    respond(status, headers, message::full(text), refusal.outcome(), record)
+}
+
+fn respond(
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Body,
+    outcome: Outcome,
+    record: Record,
+) -> Response<Body> {
+    let id = HeaderValue::try_from(record.facts.request_id.as_str()).expect("a ULID is ASCII");
+    headers.insert(HeaderName::from_static("geminid-request-id"), id);
+    let word = HeaderValue::from_static(outcome.as_str());
+    headers.insert(HeaderName::from_static("geminid-outcome"), word);
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    record.finish(status, outcome);
+    response
+}
+
+fn tell(headers: &mut HeaderMap, finding: &Finding) {
+    let cause = HeaderValue::from_static(finding.cause.code());
+    headers.insert(HeaderName::from_static("geminid-cause"), cause);
+    let status = HeaderValue::try_from(proxy_status(finding)).expect("words of ours are ASCII");
+    headers.insert(HeaderName::from_static("proxy-status"), status);
+}
+
+fn mask(key: Option<&Key>, text: &str) -> String {
+    key.map_or_else(|| text.to_owned(), |it| it.credential.mask(text))
+}

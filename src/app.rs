@@ -1,0 +1,316 @@
+//! Puts the parts together, starts them, and ends them in order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::admin;
+use crate::clock::Clock;
+use crate::config::{self, ClientCredential, Config};
+use crate::egress::{BadAnchor, Destination, Egress};
+use crate::inbound::{self, Directory, Doors, Entry, Replays};
+use crate::journal::{StateDir, StateError};
+use crate::nonce::{Lane, ServerClock};
+use crate::observe::{Metrics, Observer};
+use crate::provider::{Environment, Key, Routes};
+use crate::proxy::{Client, Deadlines, KeyRing, Proxy};
+use crate::ready::Ready;
+use crate::task::{self, Drained, Tasks};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A running proxy.
+#[derive(Debug)]
+pub struct Running {
+    /// Where each upstream is served, in the order of the configuration.
+    pub(crate) addresses: Vec<(String, SocketAddr)>,
+    pub(crate) admin: SocketAddr,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    tasks: Tasks,
+    drained: Drained,
+    lanes: Vec<Arc<Lane>>,
+    proxies: Vec<Arc<Proxy>>,
+    // Held to the end: another process must not hand out nonces meanwhile.
+    state: StateDir,
+}
+
+/// Why the proxy does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {0}")]
+    Listen(io::Error),
+    #[error(transparent)]
+    State(StateProblem),
+    #[error(transparent)]
+    Anchor(AnchorProblem),
+}
+
+/// A fault of the state directory.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StateProblem(#[from] StateError);
+
+/// A fault of a trust anchor.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct AnchorProblem(#[from] BadAnchor);
+
+impl StartError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Listen(_) => "end what listens there, or set another address with `listen`",
+            Self::State(StateProblem(StateError::Corrupt { .. })) => {
+                "move the file away, wait a minute so that the clock passes its last nonce, and \
+                 start again: the key is then asked anew how it counts"
+            }
+            Self::State(StateProblem(StateError::InUse { .. })) => {
+                "end the other process, or give this one a `[state] dir` of its own"
+            }
+            Self::State(StateProblem(StateError::Unusable { .. })) => {
+                "set `[state] dir`, or `--state-dir`, to a directory that this user may write"
+            }
+            Self::Anchor(_) => "see that `ca_file` holds certificates in PEM form",
+        }
+    }
+}
+
+impl From<StateError> for StartError {
+    fn from(fault: StateError) -> Self {
+        Self::State(fault.into())
+    }
+}
+
+impl From<BadAnchor> for StartError {
+    fn from(fault: BadAnchor) -> Self {
+        Self::Anchor(fault.into())
+    }
+}
+
+/// Starts everything that `config` names. Returns once every listener is bound.
+///
+/// # Errors
+/// If an address, the state directory or a trust anchor cannot be used.
+pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let state = StateDir::open(&config.state_dir)?;
+    let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics: Metrics::new() });
+    let (tasks, drained) = Tasks::new();
+    let (stop, _) = watch::channel(false);
+    let parts = Parts { config: &config, clock, observer: Arc::clone(&observer), state: &state };
+
+    let (mut addresses, mut servers) = (Vec::new(), Vec::new());
+    let (mut proxies, mut lanes) = (Vec::new(), Vec::new());
+    for (index, upstream) in config.upstreams.iter().enumerate() {
+        let rings = parts.rings(index)?;
+        lanes.extend(rings.values().map(|it| Arc::clone(&it.lane)));
+        let proxy = Arc::new(parts.proxy(index, upstream, &rings, tasks.clone())?);
+        for address in &upstream.listen {
+            let listener = inbound::bind(*address).await.map_err(StartError::Listen)?;
+            addresses.push((upstream.name.clone(), local(&listener)?));
+            servers.push(serve(listener, Arc::clone(&proxy), &stop));
+        }
+        task::spawn("first answer", learn_the_time(Arc::clone(&proxy), stop.subscribe()));
+        proxies.push(proxy);
+    }
+    let listener = inbound::bind(config.admin).await.map_err(StartError::Listen)?;
+    let admin = local(&listener)?;
+    let face = admin::Face { observer, proxies: proxies.clone() };
+    servers.push(task::spawn("admin", admin::serve(listener, face, stop.subscribe())));
+    Ok(Running { addresses, admin, stop, servers, tasks, drained, lanes, proxies, state })
+}
+
+impl Running {
+    /// Whether signed calls can be made on every upstream.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.proxies.iter().all(|it| it.ready.is_ready())
+    }
+
+    /// Where the first upstream is served.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses.first().map_or(self.admin, |(_, it)| *it)
+    }
+
+    /// Takes no more requests, and waits for those in flight. `false`: `limit` passed before.
+    pub async fn drain(self, limit: Duration) -> bool {
+        let Self { stop, servers, tasks, drained, lanes, proxies, state, .. } = self;
+        stop.send_replace(true);
+        let everything = async {
+            for server in servers {
+                if let Err(fault) = server.await {
+                    tracing::error!(%fault, "a listener ended by itself");
+                }
+            }
+            drop((tasks, proxies));
+            drained.wait().await;
+        };
+        let in_time = tokio::time::timeout(limit, everything).await.is_ok();
+        for lane in lanes {
+            if let Err(fault) = lane.close().await {
+                tracing::error!(%fault, "a nonce mark could not be written");
+            }
+        }
+        drop(state);
+        in_time
+    }
+}
+
+/// What every upstream is made of.
+struct Parts<'a> {
+    config: &'a Config,
+    clock: Arc<dyn Clock>,
+    observer: Arc<Observer>,
+    state: &'a StateDir,
+}
+
+impl Parts<'_> {
+    /// The keys of an upstream, by their place in the configuration, each with its lane.
+    fn rings(&self, upstream: usize) -> Result<BTreeMap<usize, Arc<KeyRing>>, StartError> {
+        let server_clock = Arc::new(ServerClock::default());
+        let mut rings = BTreeMap::new();
+        let keys = self.config.keys.iter().enumerate();
+        for (index, key) in keys.filter(|(_, it)| it.upstream == upstream) {
+            let (kept, marks) = self.state.marks(&key.credential.fingerprint())?;
+            let how = (key.nonce, key.unit);
+            let clock = Arc::clone(&server_clock);
+            let lane = Lane::new(key.name.clone(), how, kept, clock, Box::new(marks));
+            let users = self.config.clients.iter().filter(|it| it.key == index).count();
+            let key = Key {
+                name: key.name.clone(),
+                credential: Arc::clone(&key.credential),
+                account: key.account.clone(),
+            };
+            rings.insert(index, Arc::new(KeyRing { key, lane, shared: users > 1 }));
+        }
+        Ok(rings)
+    }
+
+    fn proxy(
+        &self,
+        index: usize,
+        upstream: &config::Upstream,
+        rings: &BTreeMap<usize, Arc<KeyRing>>,
+        tasks: Tasks,
+    ) -> Result<Proxy, StartError> {
+        let (directory, clients) = self.clients(rings);
+        let egress = Egress::new(Destination {
+            authority: upstream.rest.authority.clone(),
+            anchors: upstream.ca.clone(),
+            bind: upstream.bind,
+            connect_timeout: upstream.timeout.connect,
+        })?;
+        let known = upstream.provider.operations().iter();
+        // All lanes of an upstream read one clock; without a key there is none to read.
+        let shared_clock = rings.values().next().map(|it| it.lane.clock());
+        tracing::debug!(index, upstream = upstream.name, keys = rings.len(), "upstream made");
+        Ok(Proxy {
+            provider: upstream.provider,
+            routes: Routes::new(known.chain(&upstream.operations)),
+            doors: doors(upstream),
+            public: upstream.public,
+            directory,
+            clients,
+            egress,
+            egress_ip: upstream.bind.map(|it| it.to_string()),
+            deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },
+            server_clock: shared_clock.unwrap_or_default(),
+            ready: Ready::new(),
+            clock: Arc::clone(&self.clock),
+            replays: Replays::default(),
+            observer: Arc::clone(&self.observer),
+            tasks,
+        })
+    }
+
+    fn clients(&self, rings: &BTreeMap<usize, Arc<KeyRing>>) -> (Directory, Vec<Client>) {
+        let of_this = || {
+            let all = self.config.clients.iter();
+            all.filter_map(|it| rings.get(&it.key).map(|ring| (it, ring)))
+        };
+        let entry = |it: &config::Client| Entry {
+            client: it.id.clone(),
+            expires: it.expires,
+            from: it.from.clone(),
+        };
+        let mut directory = Directory::new(of_this().map(|(it, _)| entry(it)).collect());
+        let mut clients = Vec::new();
+        for (place, (client, ring)) in of_this().enumerate() {
+            for credential in &client.credentials {
+                match credential {
+                    ClientCredential::Token(hash) => directory.add_token(*hash, place),
+                    ClientCredential::StandIn(pair) => {
+                        directory.add_stand_in(Arc::clone(pair), place);
+                    }
+                    ClientCredential::None => directory.add_nothing(place),
+                }
+            }
+            clients.push(Client { grant: client.grant.clone(), key: Arc::clone(ring) });
+        }
+        (directory, clients)
+    }
+}
+
+/// The names an upstream's listeners answer to: its own, and those that the operator adds. A bot that
+/// has us as its forward proxy names the exchange itself.
+fn doors(upstream: &config::Upstream) -> Doors {
+    let environment = match upstream.environment {
+        Environment::Simulator => Environment::Production,
+        other => other,
+    };
+    let provider = upstream.provider;
+    let own = [provider.host(environment), provider.stream_host(environment)];
+    let own = own.into_iter().flatten().map(str::to_owned);
+    let override_host = upstream.rest.host.trim_matches(['[', ']']).to_owned();
+    Doors::new(own.chain([override_host]).chain(upstream.hosts.iter().cloned()))
+}
+
+fn serve(
+    listener: TcpListener,
+    proxy: Arc<Proxy>,
+    stop: &watch::Sender<bool>,
+) -> JoinHandle<()> {
+    let handle = move |request, peer| Arc::clone(&proxy).handle(request, peer);
+    task::spawn("listener", inbound::serve(listener, handle, stop.subscribe()))
+}
+
+/// Asks for public data until an answer tells the time. It also leaves a warm connection.
+async fn learn_the_time(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (wire, nothing) = (proxy.provider.date_request(), HeaderMap::new());
+        let asked = proxy.egress.send(wire, &nothing, proxy.deadlines.read);
+        let answer = tokio::select! {
+            answer = asked => answer,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match answer {
+            Ok(answer) => {
+                let (clock, at) = (&proxy.server_clock, proxy.reading());
+                proxy.ready.observe(answer.headers(), clock, at);
+                // Read to its end, so that the connection can be used again.
+                drop(crate::message::read(answer.into_body(), 1 << 20).await);
+            }
+            Err(fault) => tracing::warn!(%fault, "the exchange does not answer yet"),
+        }
+        if proxy.ready.is_ready() {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = LONGEST_PAUSE.min(pause * 2),
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(StartError::Listen)
+}

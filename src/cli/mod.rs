@@ -1,0 +1,174 @@
+//! The command line: arguments, printing, exit codes.
+//!
+//! Data goes to stdout, all else to stderr: `error:`, its causes, `hint:`. Exit codes: 0 done, 1 a
+//! fault was found or the drain deadline passed, 2 usage or configuration, 130 and 143 when a command
+//! other than `serve` is interrupted.
+
+mod catalog;
+mod demo;
+mod healthcheck;
+mod say;
+mod serve;
+mod simulate;
+mod snippets;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+use self::say::{data, fault};
+use crate::config::{self, LevelName, LogFormat, Overrides};
+
+/// What a usage or configuration fault ends with.
+pub(crate) const USAGE: u8 = 2;
+
+/// A local signing proxy for Gemini: keys leave the bots, nonces stop failing, a 403 explains itself.
+#[derive(Debug, Parser)]
+#[command(name = "geminid", version, propagate_version = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+#[derive(Args, Debug)]
+struct Logging {
+    /// How log lines are written [text, json].
+    #[arg(long, global = true, env = "GEMINI_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// The least urgent lines to write [error, warn, info, debug, trace].
+    #[arg(long, global = true, env = "GEMINI_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<LevelName>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy.
+    Serve(Where),
+    /// Validate the configuration, offline.
+    Check(Where),
+    /// Write a commented proxy.toml.
+    Init {
+        /// Where to write it.
+        #[arg(long, value_name = "FILE", default_value = "proxy.toml", env = "GEMINID_CONFIG")]
+        config: PathBuf,
+        /// Replace a file that is there.
+        #[arg(long)]
+        force: bool,
+    },
+    /// A simulated exchange, the proxy before it, and three worked calls.
+    Demo {
+        /// End after the calls; exit 0 only if all went as they should.
+        #[arg(long, env = "GEMINI_DEMO_ONCE")]
+        once: bool,
+    },
+    /// The simulated exchange alone, to test bots against.
+    Simulate(simulate::SimulateArgs),
+    /// Exit 0 when the running proxy is ready (for images without a shell).
+    Healthcheck(Where),
+    /// Every operation: method, path, scope, roles, effect.
+    Catalog {
+        /// One JSON array, with every column.
+        #[arg(long)]
+        json: bool,
+    },
+    /// A completion script for a shell.
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Args, Debug)]
+struct Where {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "GEMINID_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where bots connect, in place of the only upstream's `listen`.
+    #[arg(long, value_name = "ADDRESS", env = "GEMINI_LISTEN", value_delimiter = ',')]
+    listen: Option<Vec<SocketAddr>>,
+    /// Where probes and metrics are.
+    #[arg(long, value_name = "ADDRESS", env = "GEMINI_ADMIN")]
+    admin: Option<SocketAddr>,
+    /// Where nonce marks are kept.
+    #[arg(long, value_name = "DIR", env = "GEMINI_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let Cli { command, logging } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are answers, not faults; clap knows where each is printed.
+        Err(said) => {
+            let code = if said.use_stderr() { USAGE } else { 0 };
+            return said.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
+        }
+    };
+    match command {
+        Command::Serve(place) => with_runtime(serve::serve(place, logging)),
+        Command::Check(place) => serve::check(&place, &logging),
+        Command::Init { config, force } => init(&config, force),
+        Command::Demo { once } => with_runtime(demo::demo(once, logging)),
+        Command::Simulate(args) => with_runtime(simulate::run(args)),
+        Command::Healthcheck(place) => healthcheck::check(&place, &logging),
+        Command::Catalog { json } => catalog::print(json),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "geminid", &mut text);
+            data(&String::from_utf8_lossy(&text));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn init(path: &std::path::Path, force: bool) -> ExitCode {
+    match config::init(path, force) {
+        Ok(()) => {
+            data(&format!("wrote {}: fill in the key, then `geminid check`\n", path.display()));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            fault(&problems, None);
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn with_runtime(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match Runtime::new() {
+        Ok(runtime) => {
+            let code = runtime.block_on(command);
+            // What still blocks, such as a look-up of a name, does not hold up the end.
+            runtime.shutdown_background();
+            code
+        }
+        Err(source) => {
+            fault(&source, Some("the system gives no threads or no event queue"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Where {
+    fn overrides(&self, logging: &Logging) -> Overrides {
+        Overrides {
+            listen: self.listen.clone(),
+            admin: self.admin,
+            state_dir: self.state_dir.clone(),
+            log_format: logging.log_format,
+            log_level: logging.log_level,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

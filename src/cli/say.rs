@@ -1,0 +1,69 @@
+//! Printing: data to stdout, all else to stderr. The only file that prints, beside clap.
+
+use std::error::Error;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{LevelName, Log, LogFormat};
+
+/// Prints an answer. A reader that has gone away (`| head`) ends nothing.
+pub(super) fn data(text: &str) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Prints a remark that is no answer.
+pub(super) fn note(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Prints a fault, its causes indented, and what to do.
+pub(super) fn fault(fault: &dyn Error, hint: Option<&str>) {
+    let text = fault.to_string();
+    let mut lines = String::new();
+    for line in text.lines() {
+        let plain = line.starts_with("error:") || line.starts_with("hint:") || line.is_empty();
+        lines.push_str(if plain || !lines.is_empty() { "" } else { "error: " });
+        lines.push_str(line);
+        lines.push('\n');
+    }
+    let mut source = fault.source();
+    while let Some(it) = source {
+        lines.push_str(&format!("  caused by: {it}\n"));
+        source = it.source();
+    }
+    if let Some(hint) = hint {
+        lines.push_str(&format!("\nhint: {hint}\n"));
+    }
+    drop(io::stderr().lock().write_all(lines.as_bytes()));
+}
+
+/// Sends log lines to stderr.
+pub(super) fn start_log(log: Log) {
+    let level = match log.level {
+        LevelName::Error => LevelFilter::ERROR,
+        LevelName::Warn => LevelFilter::WARN,
+        LevelName::Info => LevelFilter::INFO,
+        LevelName::Debug => LevelFilter::DEBUG,
+        LevelName::Trace => LevelFilter::TRACE,
+    };
+    // Libraries are capped: at `trace` some print headers, and headers hold credentials.
+    let cap = LevelFilter::WARN.min(level);
+    let targets = Targets::new().with_default(cap).with_target("geminid", level);
+    let registry = tracing_subscriber::registry().with(targets);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let colour = io::stderr().is_terminal() && !no_colour();
+    // A second start in one process, as in tests, keeps the first log.
+    drop(match log.format {
+        LogFormat::Text => registry.with(lines.with_ansi(colour)).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    });
+}
+
+#[expect(clippy::disallowed_methods, reason = "a habit of terminals (no-color.org), no setting")]
+fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty())
+}

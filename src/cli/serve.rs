@@ -1,0 +1,116 @@
+//! `serve` and `check`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::say::{data, fault, note, start_log};
+use super::{Logging, USAGE, Where, snippets};
+use crate::app;
+use crate::clock::SystemClock;
+use crate::config::{self, Config, Loaded, StandInPair};
+
+/// Longer than any upstream call, shorter than what orchestrators grant before they kill.
+const DRAIN: Duration = Duration::from_secs(25);
+
+pub(super) async fn serve(place: Where, logging: Logging) -> ExitCode {
+    let loaded = match config::load(place.config.as_deref(), &place.overrides(&logging)) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            fault(&problems, None);
+            return ExitCode::from(USAGE);
+        }
+    };
+    let (config, pair) = match loaded {
+        Loaded::File(config) => (config, None),
+        Loaded::Environment(config, pair) => (config, Some(pair)),
+    };
+    start_log(config.log);
+    tell_start(&config);
+    // Before anything is started: a signal that comes early is not lost.
+    let ends = Ends::new();
+    let running = match app::start(config, Arc::new(SystemClock::new())).await {
+        Ok(running) => running,
+        Err(start) => {
+            fault(&start, Some(start.hint()));
+            return ExitCode::from(USAGE);
+        }
+    };
+    for (upstream, address) in &running.addresses {
+        tracing::info!(upstream, %address, "serving");
+    }
+    tracing::info!(address = %running.admin, "probes and metrics");
+    if let Some(StandInPair { key, secret }) = pair {
+        data(&snippets::for_this_run(running.address(), &key, &secret));
+    }
+    let why = match ends {
+        Ok(ends) => ends.wait().await,
+        Err(_) => std::future::pending().await,
+    };
+    tracing::info!(why, "draining");
+    if running.drain(DRAIN).await {
+        tracing::info!("drained");
+        ExitCode::SUCCESS
+    } else {
+        tracing::error!("the drain deadline passed with calls in flight");
+        ExitCode::FAILURE
+    }
+}
+
+pub(super) fn check(place: &Where, logging: &Logging) -> ExitCode {
+    match config::load(place.config.as_deref(), &place.overrides(logging)) {
+        Ok(Loaded::File(config) | Loaded::Environment(config, _)) => {
+            for warning in &config.warnings {
+                note(&format!("warning: {warning}"));
+            }
+            let (upstreams, keys) = (config.upstreams.len(), config.keys.len());
+            let clients = config.clients.len();
+            data(&format!("ok: {upstreams} upstream, {keys} keys, {clients} clients\n"));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            fault(&problems, None);
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn tell_start(config: &Config) {
+    let file = config.path.as_ref().map(|it| it.display().to_string());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), file, "geminid starts");
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// The signals that end a command.
+pub(super) struct Ends {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Ends {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one, and says which.
+    pub(super) async fn wait(mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.hangup.recv() => {
+                    tracing::warn!("this build does not reload yet: restart it to read the configuration");
+                }
+            }
+        }
+    }
+}

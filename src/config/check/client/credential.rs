@@ -1,0 +1,207 @@
+//! `clients.credential`.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use toml::Spanned;
+
+use super::super::key::{check_key_text, check_secret, read_text};
+use super::super::{Around, Kind};
+use crate::config::file::{self, OneOrMany};
+use crate::config::problem::{Report, Spot};
+use crate::config::{Client, ClientCredential, Key, Upstream};
+use crate::provider::Environment;
+use crate::secret::{Credential, TokenHash};
+
+pub(super) fn check(
+    typed: Option<&Spanned<OneOrMany<file::Credential>>>,
+    upstream: Option<&Upstream>,
+    owner: &Spot,
+    around: &Around<'_>,
+    report: &mut Report<'_>,
+) -> Vec<ClientCredential> {
+    let hint = "`geminid client add` makes one; { none = true } is for who presents nothing";
+    let Some(typed) = typed else {
+        report.hinted(&owner.part("credential"), "is missing", hint);
+        return Vec::new();
+    };
+    let spot = owner.field("credential", typed);
+    let tables: Vec<(Spot, &file::Credential)> = match typed.get_ref() {
+        OneOrMany::One(table) => vec![(spot.clone(), table)],
+        OneOrMany::Many(tables) => tables
+            .iter()
+            .enumerate()
+            .map(|(index, it)| (spot.item(index, it), it.get_ref()))
+            .collect(),
+    };
+    if tables.is_empty() {
+        report.shape(&spot, "is empty", hint);
+    }
+    let each = tables.into_iter();
+    each.filter_map(|(spot, table)| check_one(table, upstream, &spot, around, report)).collect()
+}
+
+fn check_one(
+    table: &file::Credential,
+    upstream: Option<&Upstream>,
+    spot: &Spot,
+    around: &Around<'_>,
+    report: &mut Report<'_>,
+) -> Option<ClientCredential> {
+    let file::Credential { token_sha256, key, secret, none, uid, gid, cert } = table;
+    let pair = key.is_some() || secret.is_some();
+    let peer = uid.is_some() || gid.is_some();
+    let kinds = [token_sha256.is_some(), pair, none.is_some(), peer, cert.is_some()];
+    if kinds.iter().filter(|it| **it).count() != 1 {
+        report.shape(
+            spot,
+            "needs exactly one of `token_sha256`, `key` with `secret`, `none`",
+            "several credentials are an array of tables",
+        );
+        return None;
+    }
+    if let Some(hash) = token_sha256 {
+        let read = TokenHash::parse(&hash.get_ref().0);
+        if read.is_none() {
+            report.hinted(
+                &spot.field("token_sha256", hash),
+                "is not 64 hex digits",
+                "the SHA-256 of the token, not the token: `geminid client add` prints both",
+            );
+        }
+        return read.map(ClientCredential::Token);
+    }
+    if pair {
+        return check_pair(table, upstream, spot, around, report);
+    }
+    if let Some(none) = none {
+        return check_none(none, upstream, spot, report);
+    }
+    for (field, id) in [("uid", uid), ("gid", gid)] {
+        if let Some(id) = id {
+            report.not_enforced(&spot.field(field, id));
+        }
+    }
+    if let Some(cert) = cert {
+        let at = spot.field("cert", cert);
+        match cert.get_ref().trim().is_empty() {
+            true => report.problem(&at, "is empty"),
+            false => report.not_enforced(&at),
+        }
+    }
+    None
+}
+
+fn check_pair(
+    table: &file::Credential,
+    upstream: Option<&Upstream>,
+    spot: &Spot,
+    around: &Around<'_>,
+    report: &mut Report<'_>,
+) -> Option<ClientCredential> {
+    let inline = upstream.is_none_or(|it| it.environment == Environment::Simulator);
+    let secret = check_secret(table.secret.as_ref(), "secret", inline, spot, around, report);
+    let Some(key) = &table.key else {
+        report.problem(&spot.part("key"), "is missing");
+        return None;
+    };
+    let at = spot.field("key", key);
+    let text = read_text(key.get_ref(), inline, &at, around, report)?;
+    let text = check_key_text(text, &at, report)?;
+    if !text.0.contains("account") {
+        let message = "a stand-in key must contain `account`: ccxt looks for it";
+        report.hinted(&at, message, "such as \"account-standin-1\"");
+        return None;
+    }
+    let pair = Credential::new(text.0, &SecretString::from(secret?.0));
+    Some(ClientCredential::StandIn(Arc::new(pair)))
+}
+
+fn check_none(
+    none: &Spanned<bool>,
+    upstream: Option<&Upstream>,
+    spot: &Spot,
+    report: &mut Report<'_>,
+) -> Option<ClientCredential> {
+    let at = spot.field("none", none);
+    if !none.get_ref() {
+        report.hinted(&at, "says nothing", "true, or another kind of credential");
+        return None;
+    }
+    if let Some(upstream) = upstream.filter(|it| !it.is_local()) {
+        report.hinted(
+            &at,
+            format!(
+                "the listener of `{}` is not loopback: clients must show who they are",
+                upstream.name
+            ),
+            "`geminid client add`, or listen on 127.0.0.1",
+        );
+        return None;
+    }
+    Some(ClientCredential::None)
+}
+
+/// What a request presents must name one client, and no stand-in may be the real thing.
+pub(in super::super) fn check_distinct(
+    clients: &Kind<'_, file::Client>,
+    served: &[Option<Client>],
+    held: &[Option<Key>],
+    upstreams: &[Option<Upstream>],
+    report: &mut Report<'_>,
+) {
+    let upstream_of = |client: &Client| Some(held.get(client.key)?.as_ref()?.upstream);
+    let mut seen: Vec<(&Client, &ClientCredential)> = Vec::new();
+    for (index, client) in served.iter().enumerate() {
+        let Some(client) = client else { continue };
+        let (spot, _) = clients.entry(index);
+        let spot = spot.part("credential");
+        for credential in &client.credentials {
+            let header = match credential {
+                ClientCredential::StandIn(pair) => Some(pair.key_header()),
+                ClientCredential::Token(_) | ClientCredential::None => None,
+            };
+            let real = header.is_some_and(|header| {
+                held.iter().flatten().any(|key| key.credential.is_key(header.as_bytes()))
+            });
+            if real {
+                let message = "the stand-in key is a real key: a stand-in is made up";
+                report.hinted(&spot, message, "`geminid client add` makes a pair");
+            }
+            let upstream = upstream_of(client);
+            let same_place = |other: &Client| upstream.is_some() && upstream == upstream_of(other);
+            let twin = seen.iter().find(|(other, it)| collide(credential, it, same_place(other)));
+            if let Some((other, _)) = twin {
+                let upstream = upstream.and_then(|it| upstreams.get(it)?.as_ref());
+                let shown = upstream.map_or("", |it| it.name.as_str());
+                let message = match credential {
+                    ClientCredential::Token(_) => {
+                        format!("the token is also that of `{}`", other.id)
+                    }
+                    ClientCredential::StandIn(_) => {
+                        format!("the stand-in key is also that of `{}`", other.id)
+                    }
+                    ClientCredential::None => {
+                        format!(
+                            "`{}` on upstream `{shown}` is for who presents nothing already",
+                            other.id
+                        )
+                    }
+                };
+                report.hinted(&spot, message, "every client needs a credential of its own");
+            }
+            seen.push((client, credential));
+        }
+    }
+}
+
+fn collide(left: &ClientCredential, right: &ClientCredential, same_upstream: bool) -> bool {
+    match (left, right) {
+        (ClientCredential::Token(left), ClientCredential::Token(right)) => left.is(right),
+        (ClientCredential::StandIn(left), ClientCredential::StandIn(right)) => {
+            left.is_key(right.key_header().as_bytes())
+        }
+        (ClientCredential::None, ClientCredential::None) => same_upstream,
+        _ => false,
+    }
+}

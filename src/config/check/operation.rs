@@ -1,0 +1,152 @@
+//! `[[operations]]`: endpoints newer than this release.
+
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::{Kind, word};
+use crate::call::{
+    AccountRule, Effect, Method, Operation, Priority, QueryRule, RateClass, RetryClass, Scope,
+    Visibility,
+};
+use crate::config::Upstream;
+use crate::config::file;
+use crate::config::problem::{Report, Spot};
+
+/// Gives each operation to its upstream.
+pub(super) fn check(
+    typed: Option<&Spanned<Vec<Spanned<file::Operation>>>>,
+    kind: &Kind<'_, file::Upstream>,
+    upstreams: &mut [Option<Upstream>],
+    report: &mut Report<'_>,
+) {
+    let tables: &[_] = typed.map_or(&[], |it| it.get_ref());
+    let root = Spot::root().part("operations");
+    for (index, table) in tables.iter().enumerate() {
+        let spot = root.item(index, table);
+        let table = table.get_ref();
+        let found = kind.find(table.upstream.as_ref(), &spot, "upstream", report);
+        let operation = check_one(table, &spot, report);
+        let upstream = found.and_then(|index| upstreams.get_mut(index)?.as_mut());
+        let (Some(operation), Some(upstream)) = (operation, upstream) else { continue };
+        let known = upstream.provider.operations().iter().chain(&upstream.operations);
+        let same = known.filter(|it| it.method == operation.method);
+        if let Some(other) = same.into_iter().find(|it| overlap(&it.path, &operation.path)) {
+            // Else a second entry could ask for less than the first.
+            let message = format!("a call could be this or `{}`, which is known", other.name);
+            report.hinted(&spot.part("path"), message, "remove it");
+            continue;
+        }
+        upstream.operations.push(Arc::new(operation));
+    }
+}
+
+fn check_one(table: &file::Operation, spot: &Spot, report: &mut Report<'_>) -> Option<Operation> {
+    let file::Operation { upstream: _, method, path, scope } = table;
+    for (field, missing) in
+        [("method", method.is_none()), ("path", path.is_none()), ("scope", scope.is_none())]
+    {
+        if missing {
+            report.problem(&spot.part(field), "is missing");
+        }
+    }
+    let method = word(method.as_ref(), spot, "method", Method::ALL, Method::as_str, report);
+    let scope = word(scope.as_ref(), spot, "scope", Scope::ALL, Scope::as_str, report);
+    let path = path.as_ref()?;
+    if !is_path(path.get_ref()) {
+        report.hinted(
+            &spot.field("path", path),
+            format!("`{}` is no path of an endpoint", path.get_ref()),
+            "such as \"/v1/new/thing/{symbol}\": whole segments in braces, no query",
+        );
+        return None;
+    }
+    Some(operation(method?, path.get_ref(), scope?))
+}
+
+fn operation(method: Method, path: &str, scope: Scope) -> Operation {
+    let reads = scope.as_str().ends_with(":read");
+    Operation {
+        name: format!("{method} {path}"),
+        method,
+        path: path.to_owned(),
+        group: "configured".to_owned(),
+        visibility: Visibility::Private,
+        roles: Vec::new(),
+        oauth_scopes: Vec::new(),
+        scope: Some(scope),
+        account: match method {
+            Method::Get => AccountRule::NotApplicable,
+            Method::Post => AccountRule::Inject,
+        },
+        effect: if reads { Effect::Read } else { Effect::Trade },
+        rate: RateClass::Private,
+        retry: if reads { RetryClass::Always } else { RetryClass::Never },
+        query: QueryRule::Refused,
+        priority: priority(scope, reads),
+        source: "configuration".to_owned(),
+    }
+}
+
+fn priority(scope: Scope, reads: bool) -> Priority {
+    if scope == Scope::OrdersCancel {
+        Priority::Cancel
+    } else if scope == Scope::SessionHeartbeat {
+        Priority::Heartbeat
+    } else if reads {
+        Priority::Read
+    } else {
+        Priority::Order
+    }
+}
+
+fn is_path(path: &str) -> bool {
+    let literal = |it: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        !it.is_empty() && it != "." && it != ".." && it.bytes().all(fits)
+    };
+    let segment = |it: &str| match parameter(it) {
+        Some(name) => {
+            !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_')
+        }
+        None => literal(it),
+    };
+    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment))
+}
+
+fn parameter(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// Whether one path could be meant by both.
+fn overlap(left: &str, right: &str) -> bool {
+    let (left, right) = (left.split('/'), right.split('/'));
+    left.clone().count() == right.clone().count()
+        && left.zip(right).all(|(left, right)| {
+            left == right || parameter(left).is_some() || parameter(right).is_some()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_whole_segments() {
+        for good in ["/v1/new", "/v1/new/{symbol}", "/v1/a.b-c_d~e"] {
+            assert!(is_path(good), "{good}");
+        }
+        for bad in ["", "/", "v1", "/v1/", "/v1//a", "/v1/a?b", "/v1/{a}x", "/v1/{}", "/../a", "/é"]
+        {
+            assert!(!is_path(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn overlap_is_what_both_could_mean() {
+        assert!(overlap("/v1/withdraw/{currency}", "/v1/withdraw/new"));
+        assert!(overlap("/v1/{a}/x", "/v1/y/{b}"));
+        assert!(!overlap("/v1/withdraw/{currency}", "/v1/withdraw/a/b"));
+        assert!(!overlap("/v1/a", "/v1/b"));
+    }
+}

@@ -1,0 +1,287 @@
+//! What the operator wrote, as checked types: the only reader of files and of the environment.
+//!
+//! 1. `file` mirrors what was typed, `check` turns it into a [`Config`], and nothing else makes one.
+//! 2. Every problem is told at once, with its place and, where there is one, what to do.
+//! 3. What this build knows and does not enforce stops the start: a limit that is written down
+//!    and not kept would be worse than none.
+//! 4. Secrets are read here, turned into credentials here, and never shown.
+
+mod check;
+mod environment;
+mod file;
+mod problem;
+mod read;
+mod source;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+
+use crate::call::{ClientId, KeyName, Operation, words};
+use crate::clock::{Clock as _, SystemClock, UnixMicros};
+use crate::nonce;
+use crate::policy::Grant;
+use crate::provider::{Environment, Provider};
+use crate::secret::{Credential, TokenHash};
+
+pub use self::problem::{Place, Problem, Problems};
+pub use self::source::{Lookup, ProcessEnvironment};
+
+/// What `geminid init` writes: every setting with its default and a sentence.
+pub const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/proxy.toml.example"));
+
+/// A configuration that can be served.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `None`: made of the environment alone.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) log: Log,
+    /// Always loopback.
+    pub(crate) admin: SocketAddr,
+    pub(crate) state_dir: PathBuf,
+    /// At least one.
+    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) clients: Vec<Client>,
+    /// What is allowed and probably not meant.
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Log {
+    pub(crate) format: LogFormat,
+    pub(crate) level: LevelName,
+}
+
+words! {
+    LogFormat {
+        Text = "text",
+        Json = "json",
+    }
+}
+
+words! {
+    LevelName {
+        Error = "error",
+        Warn = "warn",
+        Info = "info",
+        Debug = "debug",
+        Trace = "trace",
+    }
+}
+
+/// Where requests go, and where they come in for it.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    pub(crate) name: String,
+    pub(crate) provider: &'static dyn Provider,
+    pub(crate) environment: Environment,
+    pub(crate) rest: Endpoint,
+    /// Further trust anchors. Only with an address of the operator's own.
+    pub(crate) ca: Vec<CertificateDer<'static>>,
+    /// At least one; no other upstream has any of them.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Names this listener answers to beside loopback and the upstream's own. Lower case.
+    pub(crate) hosts: Vec<String>,
+    /// Whether public data is for everyone.
+    pub(crate) public: bool,
+    pub(crate) timeout: Timeouts,
+    /// The source address.
+    pub(crate) bind: Option<IpAddr>,
+    /// Endpoints newer than this release.
+    pub(crate) operations: Vec<Arc<Operation>>,
+}
+
+impl Upstream {
+    /// Whether only this machine can reach it.
+    pub(crate) fn is_local(&self) -> bool {
+        self.listen.iter().all(|it| it.ip().is_loopback())
+    }
+}
+
+/// The host and port of an `https` address.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    /// Lower case; an IPv6 address in brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// As a `Host` header says it: the port is left out when it is 443.
+    pub(crate) authority: String,
+}
+
+impl Endpoint {
+    fn new(host: String, port: u16) -> Self {
+        let authority = if port == 443 { host.clone() } else { format!("{host}:{port}") };
+        Self { host, port, authority }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    pub(crate) connect: Duration,
+    /// For what changes something.
+    pub(crate) order: Duration,
+    pub(crate) read: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { connect: seconds(3), order: seconds(10), read: seconds(15) }
+    }
+}
+
+/// A key of an upstream account.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub(crate) name: KeyName,
+    /// Its place in [`Config::upstreams`].
+    pub(crate) upstream: usize,
+    pub(crate) credential: Arc<Credential>,
+    pub(crate) nonce: nonce::Setting,
+    /// Only to override what was learned.
+    pub(crate) unit: Option<nonce::Unit>,
+    /// The default sub-account of a master key.
+    pub(crate) account: Option<String>,
+}
+
+/// Who calls, and what they may do.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(crate) id: ClientId,
+    /// Its place in [`Config::keys`].
+    pub(crate) key: usize,
+    pub(crate) grant: Grant,
+    /// At least one.
+    pub(crate) credentials: Vec<ClientCredential>,
+    pub(crate) expires: Option<UnixMicros>,
+    /// Empty: from anywhere.
+    pub(crate) from: Vec<ipnet::IpNet>,
+}
+
+/// How a client shows who it is.
+#[derive(Clone, Debug)]
+pub enum ClientCredential {
+    Token(TokenHash),
+    /// A pair that only the proxy knows.
+    StandIn(Arc<Credential>),
+    /// It presents nothing. On loopback only.
+    None,
+}
+
+/// What flags, and the variables of the same names, say in place of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub listen: Option<Vec<SocketAddr>>,
+    pub admin: Option<SocketAddr>,
+    pub state_dir: Option<PathBuf>,
+    pub log_format: Option<LogFormat>,
+    pub log_level: Option<LevelName>,
+}
+
+/// A configuration, and where it came from.
+#[derive(Debug)]
+pub enum Loaded {
+    File(Config),
+    /// Made of variables. The pair is for the one client, to be shown once.
+    Environment(Config, StandInPair),
+}
+
+/// A stand-in pair in the clear, made for this run.
+pub struct StandInPair {
+    pub(crate) key: String,
+    pub(crate) secret: String,
+}
+
+impl std::fmt::Debug for StandInPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StandInPair").finish_non_exhaustive()
+    }
+}
+
+/// Finds the configuration and reads it: `explicit`, `$GEMINID_CONFIG`, `./proxy.toml`,
+/// `/etc/geminid/proxy.toml`, or the environment alone.
+pub fn load(explicit: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Problems> {
+    let places = [Path::new("proxy.toml"), Path::new("/etc/geminid/proxy.toml")];
+    search(explicit, &places, &ProcessEnvironment, overrides, SystemClock::new().wall())
+}
+
+fn search(
+    explicit: Option<&Path>,
+    places: &[&Path],
+    env: &impl Lookup,
+    overrides: &Overrides,
+    now: UnixMicros,
+) -> Result<Loaded, Problems> {
+    let named = explicit.map(Path::to_owned);
+    let named = named.or_else(|| source::filled(env, "GEMINID_CONFIG").map(PathBuf::from));
+    // One that is there and cannot be read is told: `parse` finds nothing to excuse.
+    let there = |path: &Path| match std::fs::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    let found = named.or_else(|| places.iter().find(|it| there(it)).map(|it| (*it).to_owned()));
+    let Some(path) = found else {
+        return environment::start(env, overrides, now)
+            .map(|(config, pair)| Loaded::Environment(config, pair));
+    };
+    let mut report = problem::Report::new(Some(&path), "");
+    match source::read_plain(&path) {
+        Ok(text) => parse(&text, &path, env, overrides, now).map(Loaded::File),
+        Err(missing) => {
+            missing.tell(&problem::Spot::root(), &mut report);
+            Err(report.finish().expect_err("a problem was told on the line above"))
+        }
+    }
+}
+
+/// Reads the text of a configuration file. `origin` is what its problems name, and what relative
+/// paths are relative to.
+pub fn parse(
+    text: &str,
+    origin: &Path,
+    env: &impl Lookup,
+    overrides: &Overrides,
+    now: UnixMicros,
+) -> Result<Config, Problems> {
+    let mut report = problem::Report::new(Some(origin), text);
+    let base = origin.parent().unwrap_or_else(|| Path::new(""));
+    let around = check::Around { vault: source::Vault { env, base }, overrides, now };
+    let config =
+        read::read(text, &mut report).and_then(|file| check::check(&file, &around, &mut report));
+    let warnings = report.finish()?;
+    let config = config.expect("what cannot be made is told as a problem");
+    Ok(Config { path: Some(origin.to_owned()), warnings, ..config })
+}
+
+/// Writes [`EXAMPLE`] to `path`, for its owner only. An existing file stays, unless `force`.
+pub fn init(path: &Path, force: bool) -> Result<(), Problems> {
+    let shown = path.display().to_string();
+    let failed = |error: io::Error| match error.kind() == io::ErrorKind::AlreadyExists {
+        true => Problems::one(&shown, "is there already", "--force writes over it"),
+        false => Problems::one(
+            &shown,
+            format!("cannot be written: {}", source::kind_of(&error)),
+            "geminid init --config PATH writes somewhere else",
+        ),
+    };
+    if force {
+        // A new file, so that neither the mode nor the links of the old one matter.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(EXAMPLE.as_bytes()).map_err(failed)
+}

@@ -1,0 +1,298 @@
+//! What is wrong with a configuration, told all at once.
+//!
+//! 1. A problem names its place, says what is wrong, and where it can what to do.
+//! 2. No text of a secret, and no line of the file, is ever part of one.
+//! 3. What follows only from a value that could not be read is not told a second time.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+
+use toml::Spanned;
+
+/// One thing to put right.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    pub(crate) place: Place,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// Where a problem is: `proxy.toml:12: clients[0].scopes`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    pub(crate) file: Option<String>,
+    pub(crate) line: Option<usize>,
+    /// A setting, a variable or a flag. Empty when the file as a whole is meant.
+    pub(crate) path: String,
+}
+
+/// Everything that is wrong, in the order of the lines.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problems(pub(crate) Vec<Problem>);
+
+impl Problems {
+    /// A problem with something outside a configuration file.
+    pub(crate) fn one(path: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let place = Place { file: None, line: None, path: path.to_owned() };
+        Self(vec![Problem { place, message: message.into(), hint: Some(hint.into()) }])
+    }
+}
+
+impl Error for Problems {}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, message, hint } = self;
+        let place = place.to_string();
+        if place.is_empty() {
+            f.write_str(message)?;
+        } else {
+            write!(f, "{place}: {message}")?;
+        }
+        hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, path } = self;
+        let file = file.as_ref().map(|file| match line {
+            Some(line) => format!("{file}:{line}"),
+            None => file.clone(),
+        });
+        let path = (!path.is_empty()).then(|| path.clone());
+        let parts: Vec<String> = file.into_iter().chain(path).collect();
+        f.write_str(&parts.join(": "))
+    }
+}
+
+/// A setting while it is checked: its path, and where in the text it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    path: String,
+    offset: Option<usize>,
+}
+
+impl Spot {
+    pub(super) const fn root() -> Self {
+        Self { path: String::new(), offset: None }
+    }
+
+    /// A variable or a flag.
+    pub(super) fn outside(name: &str) -> Self {
+        Self { path: name.to_owned(), offset: None }
+    }
+
+    /// A part of this that has no place of its own, as when it is missing.
+    pub(super) fn part(&self, name: &str) -> Self {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        Self { path: format!("{}{dot}{name}", self.path), offset: self.offset }
+    }
+
+    pub(super) fn field<T>(&self, name: &str, value: &Spanned<T>) -> Self {
+        Self { offset: Some(value.span().start), ..self.part(name) }
+    }
+
+    pub(super) fn item<T>(&self, index: usize, value: &Spanned<T>) -> Self {
+        Self { path: format!("{}[{index}]", self.path), offset: Some(value.span().start) }
+    }
+
+    /// An entry that the file left out.
+    pub(super) fn absent_item(&self, index: usize) -> Self {
+        Self { path: format!("{}[{index}]", self.path), offset: None }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+/// Collects problems and warnings.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    file: Option<String>,
+    text: &'a str,
+    /// Paths that could not be read: what is said of them, or of their parts, is an echo.
+    broken: BTreeSet<String>,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(origin: Option<&Path>, text: &'a str) -> Self {
+        let file = origin.map(|origin| origin.display().to_string());
+        Self { file, text, broken: BTreeSet::new(), problems: Vec::new(), warnings: Vec::new() }
+    }
+
+    pub(super) fn problem(&mut self, spot: &Spot, message: impl Into<String>) {
+        self.push(spot, message.into(), None);
+    }
+
+    pub(super) fn hinted(
+        &mut self,
+        spot: &Spot,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.push(spot, message.into(), Some(hint.into()));
+    }
+
+    /// A setting of the contract that would have no effect.
+    pub(super) fn not_enforced(&mut self, spot: &Spot) {
+        if !self.has_broken_parts(spot) {
+            self.problem(spot, NOT_ENFORCED);
+        }
+    }
+
+    /// Something about which parts are there, which cannot be said when one could not be read.
+    pub(super) fn shape(&mut self, spot: &Spot, message: &str, hint: &str) {
+        if !self.has_broken_parts(spot) {
+            self.hinted(spot, message, hint);
+        }
+    }
+
+    pub(super) fn warn(&mut self, spot: &Spot, message: &str) {
+        if !self.is_broken(&spot.path) {
+            let warning = format!("{}: {message}", self.place(&spot.path, spot.offset));
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Something that could not be read at all, told once: `told` says it, `paths` are its echoes.
+    pub(super) fn broken(&mut self, told: Told, echoes: impl IntoIterator<Item = String>) {
+        let place = self.place(&told.path, told.offset);
+        self.problems.push(Problem { place, message: told.message, hint: told.hint });
+        self.broken.insert(told.path);
+        self.broken.extend(echoes);
+    }
+
+    fn has_broken_parts(&self, spot: &Spot) -> bool {
+        self.broken.iter().any(|it| is_part(it, &spot.path))
+    }
+
+    /// Whether `path`, or what it is part of, could not be read.
+    pub(super) fn is_broken(&self, path: &str) -> bool {
+        self.broken.iter().any(|broken| is_part(path, broken))
+    }
+
+    /// Whether any of the names in `kind` could not be read, so that a reference may mean it.
+    pub(super) fn lost_names(&self, kind: &str) -> bool {
+        let entry = format!("{kind}[");
+        self.is_broken(kind)
+            || self.broken.iter().any(|it| it.starts_with(&entry) && it.ends_with("].name"))
+    }
+
+    pub(super) fn finish(mut self) -> Result<Vec<String>, Problems> {
+        if self.problems.is_empty() {
+            return Ok(self.warnings);
+        }
+        self.problems.sort_by_key(|it| it.place.line);
+        Err(Problems(self.problems))
+    }
+
+    fn push(&mut self, spot: &Spot, message: String, hint: Option<String>) {
+        if !self.is_broken(&spot.path) {
+            let place = self.place(&spot.path, spot.offset);
+            self.problems.push(Problem { place, message, hint });
+        }
+    }
+
+    fn place(&self, path: &str, offset: Option<usize>) -> Place {
+        let before = offset.map(|offset| self.text.as_bytes().iter().take(offset));
+        let line = before.map(|before| before.filter(|&&byte| byte == b'\n').count() + 1);
+        Place { file: self.file.clone(), line, path: path.to_owned() }
+    }
+}
+
+/// A value that could not be read.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) path: String,
+    pub(super) offset: Option<usize>,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+/// Whether `path` is `whole` or below it.
+fn is_part(path: &str, whole: &str) -> bool {
+    let rest = path.strip_prefix(whole);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+pub(super) const NOT_ENFORCED: &str =
+    "not enforced by this build yet; remove it to start without it";
+
+/// The known word that `typed` was probably meant to be.
+pub(super) fn closest<'w>(
+    typed: &str,
+    known: impl IntoIterator<Item = &'w str>,
+) -> Option<&'w str> {
+    // A third of the letters may be wrong, and never so many that any short word would do.
+    let limit = (typed.chars().count() / 3).clamp(1, 3);
+    let ranked = known.into_iter().map(|word| (distance(typed, word), word));
+    ranked.filter(|(distance, _)| *distance <= limit).min().map(|(_, word)| word)
+}
+
+/// Levenshtein's distance, with a swap of neighbours for one, case aside.
+fn distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.to_lowercase().chars().collect();
+    let right: Vec<char> = right.to_lowercase().chars().collect();
+    let mut above: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX - 1);
+    for (i, &l) in left.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, &r) in right.iter().enumerate() {
+            let change = at(&row, j) + usize::from(l != r);
+            let edit = at(&row, j + 1).min(at(&next, j)) + 1;
+            let swapped =
+                i > 0 && j > 0 && left.get(i - 1) == Some(&r) && right.get(j - 1) == Some(&l);
+            let swap = if swapped { at(&above, j - 1) + 1 } else { usize::MAX };
+            next.push(change.min(edit).min(swap));
+        }
+        above = std::mem::replace(&mut row, next);
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_what_is_close_and_nothing_else() {
+        let known = ["scopes", "operations", "from", "key"];
+        assert_eq!(closest("scope", known), Some("scopes"));
+        assert_eq!(closest("opreations", known), Some("operations"));
+        assert_eq!(closest("kye", known), Some("key"));
+        assert_eq!(closest("rate", known), None);
+        assert_eq!(closest("", known), None);
+    }
+
+    #[test]
+    fn places_read_as_compilers_write_them() {
+        let mut report = Report::new(Some(Path::new("proxy.toml")), "a = 1\nb = 2\n");
+        let spot = Spot { path: "b".to_owned(), offset: Some(10) };
+        report.hinted(&spot, "is 2", "make it 3");
+        report.problem(&Spot::outside("--listen"), "is odd");
+        let problems = report.finish().unwrap_err();
+        assert_eq!(
+            problems.to_string(),
+            "proxy.toml: --listen: is odd\nproxy.toml:2: b: is 2\n  hint: make it 3"
+        );
+    }
+}

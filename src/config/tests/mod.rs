@@ -1,0 +1,125 @@
+//! What is accepted, and how everything else is told.
+
+mod clients;
+mod example;
+mod files;
+mod keys;
+mod places;
+mod settings;
+mod upstreams;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::{Config, Lookup, Overrides, Problems, parse};
+use crate::clock::UnixMicros;
+
+/// Recognisable in anything that must not show it.
+const PLANTED: &str = "hunter2-planted";
+
+/// 2026-11-21.
+const NOW: UnixMicros = UnixMicros(1_795_219_200_000_000);
+
+#[derive(Default)]
+struct Variables(BTreeMap<String, OsString>);
+
+impl Lookup for Variables {
+    fn var(&self, name: &str) -> Option<OsString> {
+        self.0.get(name).cloned()
+    }
+}
+
+fn variables<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Variables {
+    Variables(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+}
+
+/// What most cases take for granted.
+fn usual() -> Variables {
+    variables([
+        ("HOME", "/home/bot"),
+        ("KEY", "account-1"),
+        ("MASTER", "master-1"),
+        ("SECRET", PLANTED),
+        ("OTHER", "account-2"),
+        ("STANDIN", "account-standin"),
+        ("EMPTY", ""),
+        ("GOOGLE", "AIzaSyhunter2-planted"),
+        ("SPACED", "account-1 hunter2-planted"),
+    ])
+}
+
+fn read(text: &str) -> Result<Config, Problems> {
+    let read = parse(text, Path::new("proxy.toml"), &usual(), &Overrides::default(), NOW);
+    let shown = match &read {
+        Ok(config) => format!("{config:?}"),
+        Err(problems) => format!("{problems}\n{problems:?}"),
+    };
+    assert!(!shown.contains(PLANTED), "a secret is shown: {shown}");
+    read
+}
+
+#[track_caller]
+fn accept(text: &str) -> Config {
+    read(text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Each expectation is the beginning of one problem, without `proxy.toml:`; none may be left over.
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let told: Vec<String> = match read(text) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.0.iter().map(ToString::to_string).collect(),
+    };
+    let told: Vec<&str> = told
+        .iter()
+        .map(|it| {
+            it.strip_prefix("proxy.toml")
+                .unwrap_or(it)
+                .trim_start_matches(": ")
+                .trim_start_matches(':')
+        })
+        .collect();
+    let same = told.len() == expected.len()
+        && told.iter().zip(expected).all(|(told, expected)| told.starts_with(expected));
+    assert!(same, "told {told:#?}\nexpected {expected:#?}");
+}
+
+#[track_caller]
+fn warns(text: &str, expected: &str) {
+    let config = accept(text);
+    assert!(config.warnings.iter().any(|it| it.contains(expected)), "{:?}", config.warnings);
+}
+
+#[track_caller]
+fn silent(text: &str) {
+    let config = accept(text);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target"))
+            .join(format!("config-{}", crate::clock::ulid(NOW)));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}

@@ -1,0 +1,39 @@
+//! geminid: a local signing proxy for Gemini.
+//!
+//! A bot sends an unsigned request here instead of to the exchange. [`proxy`] knows who it is, decides
+//! by scope whether it may, signs with a key that the bot never sees, and explains every refusal.
+//! Start reading there; `ARCHITECTURE.md` has the floor plan, and `tests/tidy.rs` holds it.
+//!
+//! From the ground up: words (`call`, `clock`, `json`, `secret`), judgement (`policy`, `diagnose`),
+//! allocation (`limit`, `nonce`), upstreams (`provider`), wires (`message`, `task`, `config`, `egress`,
+//! `inbound`, `journal`), outcome (`refusal`, `ready`, `observe`, `answer`), assembly (`proxy`, `admin`,
+//! `app`), front (`simulator`, `cli`).
+
+#![forbid(unsafe_code)]
+
+mod admin;
+mod answer;
+pub mod app;
+#[doc(hidden)]
+pub mod bench;
+mod call;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod diagnose;
+mod egress;
+mod inbound;
+mod journal;
+mod json;
+mod limit;
+mod message;
+mod nonce;
+mod observe;
+mod policy;
+mod provider;
+mod proxy;
+mod ready;
+mod refusal;
+mod secret;
+pub mod simulator;
+mod task;

@@ -1,0 +1,347 @@
+//! The state machine of one key's nonces: no lock, no clock, no I/O.
+//!
+//! 1. Values strictly increase as long as the mode stays; whatever the clock does.
+//! 2. No value leads the checked clock by more than 60 s.
+//! 3. No value is handed out that is not covered by a mark on disk.
+//! 4. A collision never makes the sequence climb: a larger unit is tried once, on a key that never
+//!    had a success, after two values two seconds apart were refused. Nanoseconds only by setting.
+//!
+//! Facts of the exchange (modes, texts, the window of 30 s) are in `docs/nonces.md`.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::nonce::unit::{Setting, Unit};
+use crate::call::{StopCause, words};
+use crate::clock::UnixMicros;
+
+/// The furthest a nonce may lead the checked clock.
+const MAX_LEAD_SECONDS: u64 = 60;
+/// Whole seconds run ahead when more than one request is sent in a second; the window is 30 s.
+const MAX_WHOLE_SECOND_LEAD: u64 = 20;
+/// How much is reserved on disk beyond the value in use. A crash loses it, and the next start waits
+/// until the clock has passed it: so a crash loop builds up no lead.
+const RESERVE_SECONDS: u64 = 2;
+/// Two refused values must lie this far apart before a finer unit is tried.
+const UNIT_PATIENCE: Duration = Duration::from_secs(2);
+const COLLISION_PAUSE: Duration = Duration::from_secs(1);
+const MAX_RESIGNS: u32 = 3;
+/// A stopped key is tried again this often.
+pub(in crate::nonce) const TRIAL_EVERY: Duration = Duration::from_secs(30);
+
+words! {
+    /// What the exchange checks.
+    Mode {
+        /// Not known yet: ask before the first request.
+        Unknown = "unknown",
+        /// Each nonce above the last.
+        Increasing = "increasing",
+        /// Seconds, within 30 of the server's time.
+        Time = "time",
+    }
+}
+
+/// A value that was handed out once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Nonce {
+    value: u64,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Form {
+    Whole,
+    /// Microseconds, written as seconds with six decimals.
+    Decimal,
+}
+
+impl Nonce {
+    /// The one that learning asks with: below every mark, so it can raise none.
+    pub(crate) const PROBE: Self = Self::whole(1);
+
+    pub(crate) const fn whole(value: u64) -> Self {
+        Self { value, form: Form::Whole }
+    }
+}
+
+/// As a JSON number.
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.form {
+            Form::Whole => write!(f, "{}", self.value),
+            Form::Decimal => write!(f, "{}.{:06}", self.value / 1_000_000, self.value % 1_000_000),
+        }
+    }
+}
+
+/// What an answer says about the nonce it was sent with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    /// It was taken: the request was authenticated.
+    Accepted,
+    NotIncreased,
+    OutsideWindow { server: Option<UnixMicros> },
+    NotANumber,
+    /// The answer says nothing about nonces.
+    Silent,
+}
+
+/// What to do with a request after its answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Next {
+    /// Pass the answer on.
+    Done,
+    /// Sign afresh after a pause: the request was not executed.
+    Again(Duration),
+    /// Pass the answer on, and stop the key.
+    Stop(StopCause),
+}
+
+/// Why there is no nonce now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NotNow {
+    /// The mark on disk must first be raised to this.
+    Reserve(Kept),
+    /// The marks have run ahead of the clock by a little: wait so long.
+    Wait(Duration),
+    /// The clock lies more than 60 s behind the mark.
+    ClockUntrusted,
+}
+
+/// What is kept on disk: no nonce above `mark` was ever handed out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Kept {
+    pub(crate) mode: Mode,
+    pub(crate) unit: Unit,
+    pub(crate) serial: bool,
+    pub(crate) succeeded: bool,
+    pub(crate) mark: u64,
+    /// Whether `mark` is the last value used, and nothing is reserved beyond it.
+    pub(crate) exact: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Sequence {
+    mode: Mode,
+    unit: Unit,
+    // Whether the operator named the unit: then it is not ours to change.
+    unit_is_set: bool,
+    serial: bool,
+    // Whether the exchange ever took a nonce of this lane.
+    succeeded: bool,
+    // Invariant: no nonce above this was ever handed out in this mode.
+    mark: u64,
+    // Invariant: mark <= reserved once a nonce was handed out; this much is on disk.
+    reserved: u64,
+    // Whether the mark is still the one that was found on disk.
+    resumed: bool,
+}
+
+impl Sequence {
+    pub(crate) fn new(setting: Setting, unit: Option<Unit>, kept: Option<Kept>) -> Self {
+        let mode = match setting {
+            Setting::Auto => Mode::Unknown,
+            Setting::Time => Mode::Time,
+            Setting::Increasing => Mode::Increasing,
+        };
+        let mut sequence = Self::fresh(mode, unit);
+        // What was learned holds unless the operator says otherwise.
+        if let Some(kept) = kept.filter(|it| it.mode == mode || mode == Mode::Unknown) {
+            let unit = unit.unwrap_or(kept.unit);
+            let mark = convert(kept.mark, kept.unit, unit);
+            let Kept { mode, serial, succeeded, .. } = kept;
+            sequence = Self {
+                mode,
+                unit,
+                serial,
+                succeeded,
+                mark,
+                reserved: mark,
+                resumed: true,
+                ..sequence
+            };
+        }
+        sequence
+    }
+
+    fn fresh(mode: Mode, unit: Option<Unit>) -> Self {
+        let natural = if mode == Mode::Time { Unit::Micros } else { Unit::Millis };
+        Self {
+            mode,
+            unit: unit.unwrap_or(natural),
+            unit_is_set: unit.is_some(),
+            serial: mode != Mode::Time,
+            succeeded: false,
+            mark: 0,
+            reserved: 0,
+            resumed: false,
+        }
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(crate) fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// Whether only one request may be between its nonce and its answer.
+    pub(crate) fn is_serial(&self) -> bool {
+        self.serial
+    }
+
+    /// Hands out a nonce above every earlier one, as near to `now` as that allows.
+    pub(crate) fn advance(&mut self, now: UnixMicros) -> Result<Nonce, NotNow> {
+        let time = self.unit.of(now);
+        let value = time.max(self.mark.saturating_add(1));
+        let lead = value.saturating_sub(time);
+        if self.whole_seconds() && lead > MAX_WHOLE_SECOND_LEAD {
+            return Err(NotNow::Wait(Duration::from_secs(lead - MAX_WHOLE_SECOND_LEAD)));
+        }
+        if self.resumed && (1..=self.unit.seconds(RESERVE_SECONDS) + 1).contains(&lead) {
+            let micros = u128::from(lead) * 1_000_000 / u128::from(self.unit.seconds(1));
+            return Err(NotNow::Wait(Duration::from_micros(
+                u64::try_from(micros).unwrap_or(u64::MAX).saturating_add(1),
+            )));
+        }
+        if lead > self.unit.seconds(MAX_LEAD_SECONDS) {
+            return Err(NotNow::ClockUntrusted);
+        }
+        if value > self.reserved {
+            return Err(NotNow::Reserve(self.kept(value)));
+        }
+        self.mark = value;
+        self.resumed = false;
+        let decimal = self.mode == Mode::Time && self.unit == Unit::Micros;
+        Ok(Nonce { value, form: if decimal { Form::Decimal } else { Form::Whole } })
+    }
+
+    /// To be called when `kept` is on disk.
+    pub(crate) fn reserved(&mut self, kept: Kept) {
+        // A change of mode or unit in the meantime has begun its marks anew.
+        if (kept.mode, kept.unit) == (self.mode, self.unit) {
+            self.reserved = self.reserved.max(kept.mark);
+        }
+    }
+
+    /// The last value that was handed out, for a start that follows an orderly end.
+    pub(crate) fn exact(&self) -> Option<Kept> {
+        let used = self.mark > 0 && !self.resumed;
+        used.then(|| Kept { mark: self.mark, exact: true, ..self.kept(self.mark) })
+    }
+
+    /// What should go to disk before the reserve runs out, if more than half of it is used.
+    pub(crate) fn top_up(&self, now: UnixMicros) -> Option<Kept> {
+        let ahead = self.unit.of(now).max(self.mark);
+        let half = self.unit.seconds(RESERVE_SECONDS / 2).max(1);
+        let due = self.mode != Mode::Unknown && ahead.saturating_add(half) > self.reserved;
+        due.then(|| self.kept(ahead))
+    }
+
+    /// Takes in the answer to the learning probe. `false`: it taught nothing.
+    pub(crate) fn learn(&mut self, verdict: Verdict) -> bool {
+        let unit = self.unit_is_set.then_some(self.unit);
+        let mode = match verdict {
+            Verdict::OutsideWindow { .. } => Mode::Time,
+            Verdict::Accepted | Verdict::NotIncreased => Mode::Increasing,
+            Verdict::NotANumber | Verdict::Silent => return false,
+        };
+        *self = Self::fresh(mode, unit);
+        true
+    }
+
+    /// Takes in the answer to a request that was signed afresh `resigns` times.
+    pub(crate) fn settle(&mut self, verdict: Verdict, resigns: u32) -> Next {
+        match (verdict, self.mode) {
+            (Verdict::Silent, _) => Next::Done,
+            (Verdict::Accepted, _) => {
+                self.succeeded = true;
+                Next::Done
+            }
+            (Verdict::OutsideWindow { .. }, Mode::Increasing | Mode::Unknown) => {
+                // The key was switched to time-based nonces.
+                let unit = self.unit_is_set.then_some(self.unit);
+                *self = Self::fresh(Mode::Time, unit);
+                retry(resigns, Duration::ZERO, Next::Done)
+            }
+            // The clock has been set by the answer.
+            (Verdict::OutsideWindow { .. }, Mode::Time) => {
+                retry(resigns, Duration::ZERO, Next::Done)
+            }
+            (Verdict::NotANumber, _) => self.write_whole_seconds(resigns),
+            (Verdict::NotIncreased, Mode::Time) => self.put_in_order(resigns),
+            (Verdict::NotIncreased, Mode::Increasing | Mode::Unknown) => self.collided(resigns),
+        }
+    }
+
+    fn collided(&mut self, resigns: u32) -> Next {
+        let pause = if self.succeeded { COLLISION_PAUSE } else { UNIT_PATIENCE };
+        match resigns {
+            0 => Next::Again(Duration::ZERO),
+            1 => Next::Again(pause),
+            2 if !self.succeeded && !self.unit_is_set && self.unit == Unit::Millis => {
+                self.mark = convert(self.mark, Unit::Millis, Unit::Micros);
+                self.reserved = 0;
+                self.unit = Unit::Micros;
+                Next::Again(Duration::ZERO)
+            }
+            _ => self.stop(),
+        }
+    }
+
+    fn stop(&mut self) -> Next {
+        if self.succeeded {
+            return Next::Stop(StopCause::KeyShared);
+        }
+        if !self.unit_is_set && self.unit == Unit::Micros && self.mode == Mode::Increasing {
+            // The finer unit was no help either: stay where every other program can follow.
+            *self = Self { unit: Unit::Millis, mark: 0, reserved: 0, ..*self };
+        }
+        Next::Stop(StopCause::Unit)
+    }
+
+    fn put_in_order(&mut self, resigns: u32) -> Next {
+        if !self.serial {
+            self.serial = true;
+            return retry(resigns, Duration::ZERO, Next::Done);
+        }
+        match resigns {
+            0 | 1 => Next::Again(Duration::ZERO),
+            2 => Next::Again(COLLISION_PAUSE),
+            _ => self.stop(),
+        }
+    }
+
+    fn write_whole_seconds(&mut self, resigns: u32) -> Next {
+        if self.mode != Mode::Time || self.unit != Unit::Micros {
+            return Next::Done;
+        }
+        // No value of the old form was taken: the new one begins with the clock.
+        *self = Self { unit: Unit::Seconds, serial: true, mark: 0, reserved: 0, ..*self };
+        retry(resigns, Duration::ZERO, Next::Done)
+    }
+
+    fn whole_seconds(&self) -> bool {
+        self.mode == Mode::Time && self.unit == Unit::Seconds
+    }
+
+    fn kept(&self, value: u64) -> Kept {
+        let Self { mode, unit, serial, succeeded, .. } = *self;
+        let mark = value.saturating_add(unit.seconds(RESERVE_SECONDS));
+        Kept { mode, unit, serial, succeeded, mark, exact: false }
+    }
+}
+
+fn retry(resigns: u32, pause: Duration, otherwise: Next) -> Next {
+    if resigns < MAX_RESIGNS { Next::Again(pause) } else { otherwise }
+}
+
+/// A mark in another unit, rounded up: it must not fall.
+fn convert(mark: u64, from: Unit, to: Unit) -> u64 {
+    let (from, to) = (u128::from(from.seconds(1)), u128::from(to.seconds(1)));
+    u64::try_from((u128::from(mark) * to).div_ceil(from)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Counters and histograms. Every label is bounded: names from the configuration and the catalogue,
+//! words from closed lists, never a path or a header.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::Facts;
+
+const SECONDS: [f64; 12] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
+
+pub(crate) struct Metrics {
+    registry: Mutex<Registry>,
+    requests: Family<Request, Counter>,
+    causes: Family<Cause, Counter>,
+    corrections: Family<Key, Counter>,
+    lane_wait: Family<Key, Histogram>,
+    duration: Family<Client, Histogram>,
+    in_flight: Gauge,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Request {
+    client: String,
+    operation: String,
+    status: u16,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Cause {
+    cause: &'static str,
+    decided_by: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Key {
+    key: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Client {
+    client: String,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let metrics = Self {
+            registry: Mutex::new(Registry::with_prefix("geminid")),
+            requests: Family::default(),
+            causes: Family::default(),
+            corrections: Family::default(),
+            lane_wait: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            duration: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            in_flight: Gauge::default(),
+        };
+        {
+            let mut to = metrics.registry.lock().unwrap_or_else(PoisonError::into_inner);
+            to.register("requests", "Requests answered", metrics.requests.clone());
+            to.register("causes", "Requests refused or rejected, by cause", metrics.causes.clone());
+            let help = "Requests signed afresh because their nonce was refused";
+            to.register("nonce_corrections", help, metrics.corrections.clone());
+            let help = "Time waited for a turn on the key's lane";
+            to.register("lane_wait_seconds", help, metrics.lane_wait.clone());
+            let help = "Time from a request's head to its answer's";
+            to.register("request_duration_seconds", help, metrics.duration.clone());
+            to.register("requests_in_flight", "Requests being answered", metrics.in_flight.clone());
+        }
+        metrics
+    }
+
+    pub(crate) fn begun(&self) {
+        self.in_flight.inc();
+    }
+
+    pub(crate) fn finished(&self, facts: &Facts) {
+        self.in_flight.dec();
+        let client = facts.client.as_ref().map(ToString::to_string).unwrap_or_default();
+        let request = Request {
+            client: client.clone(),
+            operation: facts.operation.clone().unwrap_or_default(),
+            status: facts.status,
+            outcome: facts.outcome.map_or("aborted", |it| it.as_str()),
+        };
+        self.requests.get_or_create(&request).inc();
+        let seconds = |it: Duration| it.as_secs_f64();
+        self.duration.get_or_create(&Client { client }).observe(seconds(facts.total));
+        if let (Some(cause), Some(decided_by)) = (facts.cause, facts.decided_by) {
+            self.causes.get_or_create(&Cause { cause, decided_by }).inc();
+        }
+        if let Some(key) = &facts.key {
+            let key = Key { key: key.to_string() };
+            self.lane_wait.get_or_create(&key).observe(seconds(facts.waited));
+            self.corrections.get_or_create(&key).inc_by(u64::from(facts.n_resigns));
+        }
+    }
+
+    /// The text that a scrape reads.
+    pub(crate) fn render(&self) -> String {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("a string takes all");
+        text
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,152 @@
+//! Everything worth telling, told once: one record for each request, one line and some counters of
+//! it. The line and the counters are functions of the record.
+
+mod metrics;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::call::{Call, ClientId, KeyName, Outcome};
+use crate::clock::{Clock, UnixMicros, ulid};
+use crate::diagnose::{Context, Finding};
+
+pub(crate) use self::metrics::Metrics;
+
+/// Takes in what happens.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
+}
+
+/// What is known of one request so far. Told when it is finished, or as `aborted` when it is dropped
+/// before: a panic, or a client that left before anything was sent.
+#[derive(Debug)]
+pub(crate) struct Record {
+    observer: Arc<Observer>,
+    told: bool,
+    pub(crate) facts: Facts,
+}
+
+/// The record itself. Its fields' names are those of the log line.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) request_id: String,
+    pub(crate) began: Duration,
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) client: Option<ClientId>,
+    pub(crate) method: String,
+    /// The catalogue's name, so that it is bounded.
+    pub(crate) operation: Option<String>,
+    pub(crate) scope: Option<&'static str>,
+    pub(crate) key: Option<KeyName>,
+    pub(crate) egress_ip: Option<String>,
+    pub(crate) nonce: Option<String>,
+    pub(crate) n_resigns: u32,
+    /// In the lane.
+    pub(crate) waited: Duration,
+    /// From the first byte out to the head of the answer, of the last attempt.
+    pub(crate) upstream: Duration,
+    pub(crate) total: Duration,
+    pub(crate) status: u16,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) decided_by: Option<&'static str>,
+    pub(crate) cause: Option<&'static str>,
+}
+
+impl Observer {
+    pub(crate) fn begin(self: &Arc<Self>, method: &str, peer: IpAddr) -> Record {
+        let now: UnixMicros = self.clock.wall();
+        let facts = Facts {
+            request_id: ulid(now),
+            began: self.clock.monotonic(),
+            peer: Some(peer),
+            method: method.chars().take(16).filter(char::is_ascii_graphic).collect(),
+            ..Facts::default()
+        };
+        self.metrics.begun();
+        Record { observer: Arc::clone(self), told: false, facts }
+    }
+}
+
+impl Record {
+    pub(crate) fn client(&mut self, client: &ClientId) {
+        self.facts.client = Some(client.clone());
+    }
+
+    pub(crate) fn call(&mut self, call: &Call) {
+        self.facts.operation = Some(call.operation.name.clone());
+        self.facts.scope = call.scope.map(|it| it.as_str());
+    }
+
+    pub(crate) fn finding(&mut self, finding: &Finding) {
+        self.facts.decided_by = Some(finding.decided_by.as_str());
+        self.facts.cause = Some(finding.cause.code());
+    }
+
+    /// What of the record goes into a diagnosis.
+    pub(crate) fn context(&self) -> Context {
+        let facts = &self.facts;
+        Context {
+            request_id: facts.request_id.clone(),
+            operation: facts.operation.clone(),
+            scope: facts.scope,
+            client: facts.client.as_ref().map(ToString::to_string),
+            key: facts.key.as_ref().map(ToString::to_string),
+            egress_ip: facts.egress_ip.clone(),
+        }
+    }
+
+    /// Tells of the request. It is over, for the log; its body may still be streaming.
+    pub(crate) fn finish(mut self, status: StatusCode, outcome: Outcome) {
+        self.facts.status = status.as_u16();
+        self.facts.outcome = Some(outcome);
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        self.told = true;
+        self.facts.total = self.observer.clock.monotonic().saturating_sub(self.facts.began);
+        self.observer.metrics.finished(&self.facts);
+        log(&self.facts);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.told {
+            self.facts.decided_by = Some("aborted");
+            self.tell();
+        }
+    }
+}
+
+/// The one line. No header, no body, no query, no payload.
+fn log(facts: &Facts) {
+    let text = |it: &Option<ClientId>| it.as_ref().map(ToString::to_string);
+    let key = facts.key.as_ref().map(ToString::to_string);
+    let peer = facts.peer.map(|it| it.to_string());
+    let millis = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        request_id = facts.request_id,
+        client = text(&facts.client),
+        peer,
+        method = facts.method,
+        operation = facts.operation,
+        scope = facts.scope,
+        key,
+        status = facts.status,
+        outcome = facts.outcome.map(Outcome::as_str),
+        decided_by = facts.decided_by,
+        cause = facts.cause,
+        nonce = facts.nonce,
+        n_resigns = facts.n_resigns,
+        wait_ms = millis(facts.waited),
+        upstream_ms = millis(facts.upstream),
+        total_ms = millis(facts.total),
+        "request"
+    );
+}

@@ -1,0 +1,138 @@
+//! What a client holds, as checked types.
+
+use std::collections::BTreeSet;
+
+use crate::call::{Scope, words};
+
+words! {
+    /// Named sets of scopes. Five mirror the permissions of an API key, three its roles.
+    Bundle {
+        ViewBalances = "view-balances",
+        Trade = "trade",
+        CreateDeposits = "create-deposits",
+        SendCrypto = "send-crypto",
+        WithdrawFunds = "withdraw-funds",
+        Auditor = "auditor",
+        Trader = "trader",
+        FundManager = "fund-manager",
+    }
+}
+
+impl Bundle {
+    /// Every bundle contains `market:read`. In no bundle: `clearing:create`,
+    /// `predictions:orders:write`, `staking:create`, `accounts:create`, `addresses:approve`.
+    pub(crate) fn scopes(self) -> BTreeSet<Scope> {
+        let mut scopes: BTreeSet<Scope> = match self {
+            Self::ViewBalances => [Scope::BalancesRead].into(),
+            Self::Trade => [
+                Scope::OrdersCreate,
+                Scope::OrdersCancel,
+                Scope::OrdersRead,
+                Scope::SessionHeartbeat,
+            ]
+            .into(),
+            Self::CreateDeposits => [Scope::AddressesCreate, Scope::AddressesRead].into(),
+            Self::SendCrypto => [Scope::CryptoSend, Scope::FeesRead, Scope::AddressesRead].into(),
+            Self::WithdrawFunds => {
+                let own = BTreeSet::from([Scope::FiatWithdraw, Scope::BanksRead]);
+                &own | &Self::SendCrypto.scopes()
+            }
+            Self::Auditor => {
+                Scope::ALL.iter().copied().filter(|it| it.as_str().ends_with(":read")).collect()
+            }
+            Self::Trader => &Self::Auditor.scopes() | &Self::Trade.scopes(),
+            Self::FundManager => {
+                let own = BTreeSet::from([Scope::BanksCreate, Scope::TransfersCreate]);
+                let funds = &Self::CreateDeposits.scopes() | &Self::WithdrawFunds.scopes();
+                &(&own | &funds) | &Self::Auditor.scopes()
+            }
+        };
+        scopes.insert(Scope::MarketRead);
+        scopes
+    }
+}
+
+/// Everything a client may do.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Grant {
+    /// With bundles spelled out.
+    pub(crate) scopes: BTreeSet<Scope>,
+    /// Single operations beyond the scopes, by name.
+    pub(crate) operations: BTreeSet<String>,
+    /// Where money may go. Empty: nowhere, whatever the scopes say.
+    pub(crate) withdrawals: Vec<Destination>,
+    /// The sub-accounts the client may name, beside its key's own.
+    pub(crate) accounts: Vec<String>,
+    pub(crate) cancel_all: CancelAll,
+}
+
+impl Grant {
+    /// A grant of these scopes and of what they include.
+    pub(crate) fn of(scopes: impl IntoIterator<Item = Scope>) -> Self {
+        let mut scopes: BTreeSet<Scope> = scopes.into_iter().collect();
+        if scopes.contains(&Scope::OrdersCreate) {
+            scopes.insert(Scope::OrdersCancel);
+        }
+        Self { scopes, ..Self::default() }
+    }
+}
+
+/// An address that withdrawals may go to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Destination {
+    /// Lower case.
+    pub(crate) currency: String,
+    /// Lower case; `None` matches only calls that name no network.
+    pub(crate) network: Option<String>,
+    /// Compared exactly, as chains do.
+    pub(crate) address: String,
+    pub(crate) memo: Option<String>,
+}
+
+/// Whether `cancel/all` and `cancel/session` may reach orders of other clients of the same key.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum CancelAll {
+    #[default]
+    Own,
+    Shared,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bundle_holds_what_must_be_named() {
+        let named = [
+            Scope::ClearingCreate,
+            Scope::PredictionsOrdersWrite,
+            Scope::StakingCreate,
+            Scope::AccountsCreate,
+            Scope::AddressesApprove,
+        ];
+        for bundle in Bundle::ALL {
+            let scopes = bundle.scopes();
+            assert!(named.iter().all(|it| !scopes.contains(it)), "{bundle}");
+            assert!(scopes.contains(&Scope::MarketRead), "{bundle}");
+        }
+    }
+
+    #[test]
+    fn bundles_are_as_documented() {
+        let of = |bundle: Bundle| {
+            bundle.scopes().iter().map(|it| it.as_str()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of(Bundle::ViewBalances), "balances:read market:read");
+        assert_eq!(
+            of(Bundle::Trade),
+            "market:read orders:cancel orders:create orders:read session:heartbeat"
+        );
+        assert_eq!(of(Bundle::SendCrypto), "addresses:read crypto:send fees:read market:read");
+        assert_eq!(
+            of(Bundle::WithdrawFunds),
+            "addresses:read banks:read crypto:send fees:read fiat:withdraw market:read"
+        );
+        assert!(of(Bundle::Auditor).contains("predictions:positions:read"));
+        assert!(!of(Bundle::FundManager).contains("orders:create"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Decides whether a client may make a call. Knows no HTTP, keeps no state.
+//!
+//! 1. What the release does not offer, nobody may.
+//! 2. The operation's scope must be held, or the operation be named.
+//! 3. A withdrawal needs an entry with its currency, network, address and memo, whatever the scopes
+//!    say; who presents no credential moves no money at all.
+//! 4. A sub-account must be the key's own or be named in `accounts`.
+//! 5. What reaches every order of a key needs the key alone, or `cancel_all = "shared"`.
+
+mod grant;
+
+use crate::call::{Call, ClientId, Effect, Identified, Identity, Scope, Withdrawal};
+
+pub use self::grant::{Bundle, CancelAll, Destination, Grant};
+
+/// Proof that this call was allowed; nothing else can make one. What is signed later is the call in
+/// here.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    client: Option<ClientId>,
+    call: Call,
+}
+
+impl Permit {
+    pub(crate) fn client(&self) -> Option<&ClientId> {
+        self.client.as_ref()
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+}
+
+/// What is true of the key that the call would use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyFacts<'a> {
+    /// Whether other clients use it too.
+    pub(crate) shared: bool,
+    /// Whether it speaks for a group of accounts.
+    pub(crate) master: bool,
+    /// The sub-account that is used when none is named.
+    pub(crate) account: Option<&'a str>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Denial {
+    #[error("{operation} is not offered through this proxy")]
+    NotOffered { operation: String },
+    #[error("client `{client}` does not hold `{scope}`, which {operation} needs")]
+    Scope { client: ClientId, operation: String, scope: Scope },
+    #[error("client `{client}` may not name the account `{account}`")]
+    Account { client: ClientId, account: String },
+    #[error("client `{client}` may not withdraw there: {why}")]
+    Withdrawal { client: ClientId, why: String },
+    #[error("client `{client}` presents no credential, and such a client transfers nothing")]
+    Transfer { client: ClientId },
+    #[error(
+        "{operation} would cancel orders of other clients, which use the same key as `{client}`"
+    )]
+    CancelAll { client: ClientId, operation: String },
+}
+
+/// Allows or denies `call` to a client that holds `grant`.
+pub(crate) fn decide(
+    grant: &Grant,
+    key: KeyFacts<'_>,
+    who: &Identified,
+    call: Call,
+) -> Result<Permit, Denial> {
+    let client = || who.client().clone();
+    let operation = || call.operation.name.clone();
+
+    let Some(scope) = call.scope else {
+        return Err(Denial::NotOffered { operation: operation() });
+    };
+    if !grant.scopes.contains(&scope) && !grant.operations.contains(&call.operation.name) {
+        return Err(Denial::Scope { client: client(), operation: operation(), scope });
+    }
+    if let Some(account) = &call.account {
+        let own = key.account == Some(account);
+        if key.master && !own && !grant.accounts.contains(account) {
+            return Err(Denial::Account { client: client(), account: account.clone() });
+        }
+    }
+    match call.effect {
+        Effect::CryptoWithdrawal | Effect::FiatWithdrawal => {
+            withdrawal_allowed(grant, who, call.withdrawal.as_ref())
+                .map_err(|why| Denial::Withdrawal { client: client(), why })?;
+        }
+        Effect::Transfer if who.how() == Identity::Nothing => {
+            return Err(Denial::Transfer { client: client() });
+        }
+        Effect::Read
+        | Effect::Trade
+        | Effect::DepositAddress
+        | Effect::Transfer
+        | Effect::Stake
+        | Effect::Admin => {}
+    }
+    if call.reaches_whole_key && key.shared && grant.cancel_all == CancelAll::Own {
+        return Err(Denial::CancelAll { client: client(), operation: operation() });
+    }
+    Ok(Permit { client: Some(client()), call })
+}
+
+/// Allows public data to anyone, and nothing else.
+pub(crate) fn public(call: Call) -> Result<Permit, Denial> {
+    if call.operation.is_public() {
+        return Ok(Permit { client: None, call });
+    }
+    Err(Denial::NotOffered { operation: call.operation.name.clone() })
+}
+
+fn withdrawal_allowed(
+    grant: &Grant,
+    who: &Identified,
+    asked: Option<&Withdrawal>,
+) -> Result<(), String> {
+    if who.how() == Identity::Nothing {
+        return Err("it presents no credential".to_owned());
+    }
+    let Some(asked) = asked else {
+        return Err("the request names no destination that could be checked".to_owned());
+    };
+    if let Some(field) = &asked.unchecked {
+        let field = field.escape_default();
+        return Err(format!("nothing here can check the field `{field}` of a withdrawal"));
+    }
+    if grant.withdrawals.is_empty() {
+        return Err("it has no `[[clients.withdrawals]]` entry".to_owned());
+    }
+    if grant.withdrawals.iter().any(|it| fits(it, asked)) {
+        return Ok(());
+    }
+    Err(format!(
+        "no `[[clients.withdrawals]]` entry has this currency ({}), network, address and memo",
+        asked.currency.escape_default()
+    ))
+}
+
+fn fits(entry: &Destination, asked: &Withdrawal) -> bool {
+    let network = asked.network.as_ref().map(|it| it.to_ascii_lowercase());
+    let memo = |it: &Option<String>| it.clone().filter(|it| !it.is_empty());
+    entry.currency == asked.currency.to_ascii_lowercase()
+        // The first form of the endpoint names no network: the currency implies it.
+        && (network.is_none() || entry.network == network)
+        && Some(&entry.address) == asked.address.as_ref()
+        && memo(&entry.memo) == memo(&asked.memo)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Each rule: a case that fires, and a near miss.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::call::{
+    AccountRule, Method, Operation, Priority, QueryRule, RateClass, RetryClass, Visibility,
+};
+use crate::json::Object;
+
+fn call(name: &str, scope: Option<Scope>, effect: Effect) -> Call {
+    let operation = Operation {
+        name: name.to_owned(),
+        method: Method::Post,
+        path: format!("/v1/{name}"),
+        group: String::new(),
+        visibility: Visibility::Private,
+        roles: Vec::new(),
+        oauth_scopes: Vec::new(),
+        scope,
+        account: AccountRule::Inject,
+        effect,
+        rate: RateClass::Private,
+        retry: RetryClass::Never,
+        query: QueryRule::Refused,
+        priority: Priority::Read,
+        source: String::new(),
+    };
+    Call {
+        path: operation.path.clone(),
+        operation: Arc::new(operation),
+        scope,
+        effect,
+        query: None,
+        parameters: Object::default(),
+        account: None,
+        withdrawal: None,
+        reaches_whole_key: false,
+    }
+}
+
+fn who(how: Identity) -> Identified {
+    Identified::proven(ClientId::new("bot"), how)
+}
+
+const ALONE: KeyFacts<'_> = KeyFacts { shared: false, master: false, account: None };
+
+#[track_caller]
+fn check(grant: &Grant, key: KeyFacts<'_>, how: Identity, call: Call, expected: &str) {
+    let said = match decide(grant, key, &who(how), call) {
+        Ok(_) => "allowed".to_owned(),
+        Err(denial) => denial.to_string(),
+    };
+    assert!(said.contains(expected), "{said:?} does not say {expected:?}");
+}
+
+#[test]
+fn scopes_and_named_operations() {
+    let order = || call("create_order", Some(Scope::OrdersCreate), Effect::Trade);
+    let trader = Grant::of(Bundle::Trader.scopes());
+    let auditor = Grant::of(Bundle::Auditor.scopes());
+    check(&trader, ALONE, Identity::Token, order(), "allowed");
+    check(&auditor, ALONE, Identity::Token, order(), "does not hold `orders:create`");
+    let named = Grant { operations: ["create_order".to_owned()].into(), ..auditor };
+    check(&named, ALONE, Identity::Token, order(), "allowed");
+    check(&trader, ALONE, Identity::Token, call("x", None, Effect::Read), "not offered");
+}
+
+#[test]
+fn placing_includes_cancelling_but_not_the_reverse() {
+    let cancel = || call("cancel_order", Some(Scope::OrdersCancel), Effect::Trade);
+    let order = || call("create_order", Some(Scope::OrdersCreate), Effect::Trade);
+    check(&Grant::of([Scope::OrdersCreate]), ALONE, Identity::Token, cancel(), "allowed");
+    check(&Grant::of([Scope::OrdersCancel]), ALONE, Identity::Token, order(), "does not hold");
+}
+
+fn withdrawal(address: &str, network: Option<&str>, memo: Option<&str>) -> Call {
+    let mut call = call("withdraw_crypto", Some(Scope::CryptoSend), Effect::CryptoWithdrawal);
+    call.withdrawal = Some(Withdrawal {
+        currency: "BTC".to_owned(),
+        network: network.map(str::to_owned),
+        address: Some(address.to_owned()),
+        memo: memo.map(str::to_owned),
+        unchecked: None,
+    });
+    call
+}
+
+#[test]
+fn money_leaves_only_to_a_listed_destination() {
+    let none = Grant::of([Scope::CryptoSend]);
+    let entry = Destination {
+        currency: "btc".to_owned(),
+        network: Some("bitcoin".to_owned()),
+        address: "bc1qgood".to_owned(),
+        memo: None,
+    };
+    let listed = Grant { withdrawals: vec![entry.clone()], ..none.clone() };
+    let good = || withdrawal("bc1qgood", Some("bitcoin"), None);
+    let token = Identity::Token;
+    check(&none, ALONE, token, good(), "no `[[clients.withdrawals]]` entry");
+    check(&listed, ALONE, token, good(), "allowed");
+    check(&listed, ALONE, token, withdrawal("bc1qgood", None, None), "allowed");
+    check(&listed, ALONE, token, withdrawal("BC1QGOOD", Some("bitcoin"), None), "no `[[");
+    check(&listed, ALONE, token, withdrawal("bc1qgood", Some("ethereum"), None), "no `[[");
+    check(&listed, ALONE, token, withdrawal("bc1qgood", Some("bitcoin"), Some("7")), "no `[[");
+    check(&listed, ALONE, Identity::Nothing, good(), "presents no credential");
+    let unread = call("withdraw_crypto", Some(Scope::CryptoSend), Effect::CryptoWithdrawal);
+    check(&listed, ALONE, token, unread, "names no destination");
+    let mut odd = good();
+    odd.withdrawal.as_mut().unwrap().unchecked = Some("tag".to_owned());
+    check(&listed, ALONE, token, odd, "can check the field `tag`");
+    let memo = Destination { memo: Some("7".to_owned()), ..entry };
+    let memo = Grant { withdrawals: vec![memo], ..none };
+    check(&memo, ALONE, token, good(), "no `[[");
+    check(&memo, ALONE, token, withdrawal("bc1qgood", Some("bitcoin"), Some("7")), "allowed");
+}
+
+#[test]
+fn who_presents_nothing_transfers_nothing() {
+    let grant = Grant::of([Scope::TransfersCreate]);
+    let transfer = || call("transfer", Some(Scope::TransfersCreate), Effect::Transfer);
+    check(&grant, ALONE, Identity::Nothing, transfer(), "transfers nothing");
+    check(&grant, ALONE, Identity::StandIn, transfer(), "allowed");
+}
+
+#[test]
+fn accounts_are_the_keys_own_or_named() {
+    let master = KeyFacts { shared: false, master: true, account: Some("primary") };
+    let grant = Grant::of([Scope::BalancesRead]);
+    let of = |account: &str| {
+        let mut call = call("list_balances", Some(Scope::BalancesRead), Effect::Read);
+        call.account = Some(account.to_owned());
+        call
+    };
+    check(&grant, master, Identity::Token, of("primary"), "allowed");
+    check(&grant, master, Identity::Token, of("cold"), "may not name the account `cold`");
+    let more = Grant { accounts: vec!["cold".to_owned()], ..grant.clone() };
+    check(&more, master, Identity::Token, of("cold"), "allowed");
+    // An account key has no sub-accounts: the exchange answers for itself.
+    check(&grant, ALONE, Identity::Token, of("cold"), "allowed");
+}
+
+#[test]
+fn cancelling_everything_needs_the_key_alone() {
+    let shared = KeyFacts { shared: true, master: false, account: None };
+    let grant = Grant::of([Scope::OrdersCancel]);
+    let mut all = call("cancel_all_orders", Some(Scope::OrdersCancel), Effect::Trade);
+    all.reaches_whole_key = true;
+    check(&grant, shared, Identity::Token, all.clone(), "orders of other clients");
+    check(&grant, ALONE, Identity::Token, all.clone(), "allowed");
+    let may = Grant { cancel_all: CancelAll::Shared, ..grant };
+    check(&may, shared, Identity::Token, all, "allowed");
+}
+
+#[test]
+fn public_is_only_what_is_public() {
+    assert!(public(call("create_order", Some(Scope::OrdersCreate), Effect::Trade)).is_err());
+    let mut ticker = call("ticker", Some(Scope::MarketRead), Effect::Read);
+    let mut operation = (*ticker.operation).clone();
+    operation.visibility = Visibility::Public;
+    ticker.operation = Arc::new(operation);
+    assert!(public(ticker).is_ok());
+}
+
+fn scopes() -> impl Strategy<Value = BTreeSet<Scope>> {
+    prop::collection::btree_set(prop::sample::select(Scope::ALL), 0..6)
+}
+
+proptest! {
+    /// More grants never deny what fewer allowed.
+    #[test]
+    fn adding_a_scope_never_denies(
+        held in scopes(), more in scopes(), needed in prop::sample::select(Scope::ALL),
+    ) {
+        let allowed = |held: BTreeSet<Scope>| {
+            let asked = call("x", Some(needed), Effect::Trade);
+            decide(&Grant::of(held), ALONE, &who(Identity::Token), asked).is_ok()
+        };
+        let both = &held | &more;
+        prop_assert!(!allowed(held) || allowed(both));
+    }
+}

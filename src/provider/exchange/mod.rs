@@ -1,0 +1,115 @@
+//! The Gemini exchange: `api.gemini.com`.
+//!
+//! Facts of the wire and their sources are in `docs/exchange.md`.
+
+mod catalog;
+mod read;
+mod rejection;
+mod rules;
+mod sign;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+pub(crate) use self::sign::bench_sign;
+
+use crate::call::{Call, Operation};
+use crate::diagnose::Rule;
+use crate::limit::Admission;
+use crate::nonce::{Numbered, Verdict};
+use crate::provider::{
+    Answer, Asked, Environment, Key, Presented, Provider, Route, Routes, Signed, Unreadable, Wire,
+};
+
+const API_KEY: &str = "x-gemini-apikey";
+const PAYLOAD: &str = "x-gemini-payload";
+const SIGNATURE: &str = "x-gemini-signature";
+
+#[derive(Debug)]
+pub(crate) struct Exchange;
+
+impl Provider for Exchange {
+    fn name(&self) -> &'static str {
+        "exchange"
+    }
+
+    fn host(&self, environment: Environment) -> Option<&'static str> {
+        match environment {
+            Environment::Production => Some("api.gemini.com"),
+            Environment::Sandbox => Some("api.sandbox.gemini.com"),
+            Environment::Simulator => None,
+        }
+    }
+
+    fn stream_host(&self, environment: Environment) -> Option<&'static str> {
+        match environment {
+            Environment::Production => Some("ws.gemini.com"),
+            Environment::Sandbox => Some("ws.sandbox.gemini.com"),
+            Environment::Simulator => None,
+        }
+    }
+
+    fn operations(&self) -> &'static [Arc<Operation>] {
+        &catalog::OPERATIONS
+    }
+
+    fn date_request(&self) -> Wire {
+        // There is no time endpoint; other programs take the `Date` of this one too (seen).
+        Wire::new(http::Method::GET, "/v1/symbols".to_owned(), HeaderMap::new())
+    }
+
+    fn presented<'a>(&self, headers: &'a HeaderMap) -> Option<Presented<'a>> {
+        let [key, signature] = [API_KEY, SIGNATURE].map(|it| headers.get(it));
+        if key.is_none() && signature.is_none() {
+            // A payload alone carries parameters and claims nothing.
+            return None;
+        }
+        let bytes = |it: Option<&'a http::HeaderValue>| it.map_or(&[][..], |it| it.as_bytes());
+        let payload = bytes(headers.get(PAYLOAD));
+        Some(Presented { key: bytes(key), payload, signature: bytes(signature) })
+    }
+
+    fn is_public(&self, routes: &Routes, method: &str, path: &str, headers: &HeaderMap) -> bool {
+        match routes.find(method, path) {
+            Route::Found(operation) => operation.is_public() && method == "GET",
+            Route::Method(_) => false,
+            Route::Unknown => {
+                let signed = headers.keys().any(|it| it.as_str().starts_with("x-gemini-"));
+                method == "GET" && !signed
+            }
+        }
+    }
+
+    fn read(&self, routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadable> {
+        read::read(routes, asked)
+    }
+
+    fn sign(&self, numbered: Numbered, key: &Key) -> Signed {
+        sign::call(numbered, key)
+    }
+
+    fn probe(&self, numbered: Numbered, key: &Key) -> Signed {
+        sign::probe(numbered, key)
+    }
+
+    fn plain(&self, admission: &Admission) -> Wire {
+        sign::plain(admission)
+    }
+
+    fn verdict(&self, answer: &Answer) -> Verdict {
+        rejection::verdict(answer)
+    }
+
+    fn is_about_access(&self, answer: &Answer) -> bool {
+        rejection::is_about_access(answer)
+    }
+
+    fn is_maintenance(&self, answer: &Answer) -> bool {
+        rejection::is_maintenance(answer)
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        rules::RULES
+    }
+}

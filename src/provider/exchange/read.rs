@@ -1,0 +1,222 @@
+//! A client's request, read as a call.
+//!
+//! 1. Parameters come from a JSON body or from `X-GEMINI-PAYLOAD`. An empty body and `{}` count as
+//!    absent. If both carry parameters they must be equal once `request` and `nonce` are removed.
+//! 2. `request` and `nonce` are the proxy's: the client's are dropped. Where the client signed its
+//!    payload, its `request` must name the path that is called.
+//! 3. Names that a judgement reads must be written as it reads them: `Account` beside our `account`
+//!    is refused, because another reader might fold case.
+//! 4. Everything else passes verbatim, known or not.
+
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::{API_KEY, PAYLOAD, SIGNATURE};
+use crate::call::{
+    AccountRule, Call, Effect, Method, Operation, Priority, QueryRule, RateClass, RetryClass, Scope,
+    Visibility, Withdrawal,
+};
+use crate::json::Object;
+use crate::provider::routes::parameter;
+use crate::provider::{Asked, Route, Routes, Unreadable};
+
+/// Names that judgement reads or the proxy sets.
+const WATCHED: &[&str] = &["request", "nonce", "account", "address", "memo", "amount"];
+
+/// Every field of a withdrawal that is known to leave its destination alone, or is compared with the
+/// client's list. Anything else might name another destination.
+const WITHDRAWAL_FIELDS: &[&str] =
+    &["account", "address", "amount", "client_transfer_id", "clientTransferId", "memo"];
+
+/// Codes that `/v1/withdraw/{currency}` would send to a bank (inferred: the exchange's own MCP server
+/// calls `/v1/withdraw/usd`).
+const FIAT: &[&str] =
+    &["usd", "eur", "gbp", "cad", "aud", "sgd", "hkd", "chf", "jpy", "nzd", "cop", "try"];
+
+/// What an uncatalogued public GET is called.
+static UNCATALOGUED: LazyLock<Arc<Operation>> = LazyLock::new(|| {
+    Arc::new(Operation {
+        name: "uncatalogued_public_get".to_owned(),
+        method: Method::Get,
+        path: "/*".to_owned(),
+        group: "uncatalogued".to_owned(),
+        visibility: Visibility::Public,
+        roles: Vec::new(),
+        oauth_scopes: Vec::new(),
+        scope: Some(Scope::MarketRead),
+        account: AccountRule::NotApplicable,
+        effect: Effect::Read,
+        rate: RateClass::Public,
+        retry: RetryClass::Always,
+        query: QueryRule::Open,
+        priority: Priority::Read,
+        source: String::new(),
+    })
+});
+
+pub(super) fn read(routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadable> {
+    let operation = operation(routes, asked)?;
+    let query = query(&operation, asked.query)?;
+    let parameters = parameters(&operation, asked)?;
+
+    let text = |name: &str| match parameters.get(name) {
+        None => Ok(None),
+        Some(value) => {
+            let text = value.as_text().map(|it| Some(it.into_owned()));
+            text.ok_or_else(|| Unreadable::Malformed(format!("`{name}` is not a text")))
+        }
+    };
+    let account = text("account")?;
+    let withdrawal = match operation.effect {
+        Effect::CryptoWithdrawal => Some(Withdrawal {
+            currency: currency(&operation, asked.path).unwrap_or_default().to_owned(),
+            network: parameter(&operation.path, "network", asked.path).map(str::to_owned),
+            address: text("address")?,
+            memo: text("memo")?,
+            unchecked: parameters
+                .names()
+                .find(|it| !WITHDRAWAL_FIELDS.contains(it))
+                .map(str::to_owned),
+        }),
+        Effect::Read
+        | Effect::Trade
+        | Effect::DepositAddress
+        | Effect::FiatWithdrawal
+        | Effect::Transfer
+        | Effect::Stake
+        | Effect::Admin => None,
+    };
+    let fiat = withdrawal.as_ref().is_some_and(|it| is_fiat(&it.currency));
+    let (scope, effect) = if fiat {
+        (Some(Scope::FiatWithdraw), Effect::FiatWithdrawal)
+    } else {
+        (operation.scope, operation.effect)
+    };
+    let whole_key = ["cancel_all_orders", "cancel_session_orders"];
+    Ok(Call {
+        reaches_whole_key: whole_key.contains(&operation.name.as_str()),
+        operation,
+        scope,
+        effect,
+        path: asked.path.to_owned(),
+        query: query.map(str::to_owned),
+        parameters,
+        account,
+        withdrawal,
+    })
+}
+
+fn operation(routes: &Routes, asked: &Asked<'_>) -> Result<Arc<Operation>, Unreadable> {
+    let unsigned = [API_KEY, PAYLOAD, SIGNATURE].iter().all(|it| !asked.headers.contains_key(*it));
+    match routes.find(asked.method, asked.path) {
+        Route::Found(operation) => Ok(operation),
+        Route::Unknown if asked.method == "GET" && unsigned => Ok(Arc::clone(&UNCATALOGUED)),
+        Route::Unknown => Err(Unreadable::Unknown {
+            method: asked.method.to_owned(),
+            path: asked.path.to_owned(),
+        }),
+        Route::Method(methods) => Err(Unreadable::Method {
+            path: asked.path.to_owned(),
+            allowed: methods.into_iter().map(Method::as_str).collect(),
+        }),
+    }
+}
+
+fn query<'a>(operation: &Operation, query: Option<&'a str>) -> Result<Option<&'a str>, Unreadable> {
+    let Some(query) = query.filter(|it| !it.is_empty()) else { return Ok(None) };
+    match operation.query {
+        QueryRule::Open => Ok(Some(query)),
+        QueryRule::Bare | QueryRule::Signed => {
+            let name = |it: &'a str| it.split('=').next().unwrap_or(it);
+            let mut names: Vec<&str> = query.split('&').map(name).collect();
+            names.sort_unstable();
+            if names.windows(2).any(|pair| pair.first() == pair.last()) {
+                let what = "a name stands twice in the query".to_owned();
+                return Err(Unreadable::Malformed(what));
+            }
+            Ok(Some(query))
+        }
+        QueryRule::Refused => Err(Unreadable::Malformed(format!(
+            "{} takes its parameters in the body, not in a query",
+            operation.name
+        ))),
+    }
+}
+
+fn parameters(operation: &Operation, asked: &Asked<'_>) -> Result<Object, Unreadable> {
+    let body = match asked.body {
+        [] => Object::default(),
+        text => object("the body", text)?,
+    };
+    if operation.method == Method::Get && !body.is_empty() {
+        return Err(Unreadable::Malformed("a GET with parameters in its body".to_owned()));
+    }
+    if operation.is_public() {
+        // Nothing of a payload goes along: there is no signature to carry it.
+        return Ok(Object::default());
+    }
+    let header = match asked.headers.get(PAYLOAD) {
+        None => Object::default(),
+        Some(value) => {
+            let text = BASE64_STANDARD.decode(value.as_bytes());
+            let fault = |it| Unreadable::Malformed(format!("`X-GEMINI-PAYLOAD` is no base64: {it}"));
+            object("`X-GEMINI-PAYLOAD`", &text.map_err(fault)?)?
+        }
+    };
+    if asked.payload_is_signed {
+        path_agrees(&header, asked)?;
+    }
+    let (body, header) = (without_ours(body), without_ours(header));
+    if body.is_empty() {
+        Ok(header)
+    } else if header.is_empty() || body.same(&header) {
+        Ok(body)
+    } else {
+        Err(Unreadable::Ambiguous)
+    }
+}
+
+fn object(place: &str, text: &[u8]) -> Result<Object, Unreadable> {
+    let fault = |it| Unreadable::Malformed(format!("{place} is not acceptable as JSON: {it}"));
+    let object = Object::parse(text).map_err(fault)?;
+    let odd = object.names().find(|name| {
+        WATCHED.iter().any(|it| it.eq_ignore_ascii_case(name) && it != name)
+    });
+    match odd {
+        Some(name) => {
+            let name = name.escape_default();
+            Err(Unreadable::Malformed(format!("`{name}` in {place} must be in lower case")))
+        }
+        None => Ok(object),
+    }
+}
+
+/// A client that signs means the path that it signed.
+fn path_agrees(payload: &Object, asked: &Asked<'_>) -> Result<(), Unreadable> {
+    let named = payload.get("request").and_then(|it| it.as_str()).unwrap_or_default();
+    let (path, query) = named.split_once('?').map_or((&*named, None), |(a, b)| (a, Some(b)));
+    if path == asked.path && (query.is_none() || query == asked.query) {
+        return Ok(());
+    }
+    let named = named.chars().take(200).collect();
+    Err(Unreadable::PathMismatch { named, path: asked.path.to_owned() })
+}
+
+fn without_ours(mut object: Object) -> Object {
+    object.remove("request");
+    object.remove("nonce");
+    object
+}
+
+fn currency<'path>(operation: &Operation, path: &'path str) -> Option<&'path str> {
+    ["currency", "ticker"].iter().find_map(|it| parameter(&operation.path, it, path))
+}
+
+fn is_fiat(code: &str) -> bool {
+    FIAT.contains(&&*code.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests;

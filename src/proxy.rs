@@ -1,0 +1,389 @@
+//! The path of a request, top to bottom. Read this file first.
+//!
+//! Each step takes what the one before it made, so that none can be left out: a call that was
+//! *identified* and *permitted* is *admitted*, waits for its *turn*, gets a *nonce*, is *signed*, and is
+//! *sent*. From the admission on it runs in a task of its own: a client that goes away in the middle of
+//! an order does not take the order's outcome with it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+
+use crate::answer::{self, Circumstances, Received};
+use crate::call::{Call, Effect, Identity, Outcome};
+use crate::clock::Clock;
+use crate::egress::{Egress, SendError, Sent};
+use crate::inbound::{self, Caller, Directory, Doors, Replays};
+use crate::limit::{self, Admission};
+use crate::message::Body;
+use crate::nonce::{Lane, Next, Reading, ServerClock, Turn};
+use crate::observe::{Observer, Record};
+use crate::policy::{self, Grant, KeyFacts};
+use crate::provider::{Asked, Key, Provider, Routes, Signed, Wire};
+use crate::ready::Ready;
+use crate::refusal::Refusal;
+use crate::task::Tasks;
+
+/// How often a request that certainly was not sent is tried again, with a fresh nonce each time.
+const MAX_RECONNECTS: u32 = 2;
+
+/// One upstream, with everyone who may call it. Immutable, but for lanes, replays and metrics.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) provider: &'static dyn Provider,
+    pub(crate) routes: Routes,
+    pub(crate) doors: Doors,
+    /// Whether public data needs no client.
+    pub(crate) public: bool,
+    pub(crate) directory: Directory,
+    /// In the order of the directory's entries.
+    pub(crate) clients: Vec<Client>,
+    pub(crate) egress: Egress,
+    pub(crate) egress_ip: Option<String>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) server_clock: Arc<ServerClock>,
+    pub(crate) ready: Ready,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) replays: Replays,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) tasks: Tasks,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) grant: Grant,
+    pub(crate) key: Arc<KeyRing>,
+}
+
+/// A key, its lane, and whether more than one client uses it.
+#[derive(Debug)]
+pub(crate) struct KeyRing {
+    pub(crate) key: Key,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) shared: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    pub(crate) order: Duration,
+    pub(crate) read: Duration,
+}
+
+/// A call that may be sent: by whose key, and with which of the client's headers.
+struct Cleared {
+    admission: Admission,
+    /// `None` for public data.
+    key: Option<Arc<KeyRing>>,
+    forwarded: HeaderMap,
+}
+
+impl Proxy {
+    /// Answers one request, and tells of it exactly once.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
+        let mut record = self.observer.begin(request.method().as_str(), peer.ip());
+        let as_proxy = request.uri().authority().is_some();
+        let cleared = match self.clear(request, peer, &mut record).await {
+            Ok(cleared) => cleared,
+            Err(refusal) => return answer::refuse(&refusal, record, as_proxy),
+        };
+        let this = Arc::clone(&self);
+        let carried = self.tasks.spawn("call", async move {
+            match this.carry_out(cleared, &mut record).await {
+                Ok(received) => answer::pass(received, record),
+                Err(refusal) => answer::refuse(&refusal, record, as_proxy),
+            }
+        });
+        carried.await.unwrap_or_else(|_panic| {
+            let outcome = Outcome::Unknown;
+            let record = self.observer.begin("", peer.ip());
+            answer::refuse(&Refusal::Internal { outcome }, record, as_proxy)
+        })
+    }
+
+    /// Everything that is asked before anything is sent.
+    async fn clear(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        record: &mut Record,
+    ) -> Result<Cleared, Refusal> {
+        let (head, body) = request.into_parts();
+
+        // Did a program send this, and to us?
+        let target = inbound::target(&head, &self.doors)?;
+        if head.headers.contains_key(http::header::UPGRADE) {
+            return Err(Refusal::Upgrade);
+        }
+
+        // Who asks? Public data needs nobody, and a token that comes along goes no further.
+        let (method, path) = (head.method.as_str(), target.path.as_str());
+        let public =
+            self.public && self.provider.is_public(&self.routes, method, path, &head.headers);
+        let caller = self.identify(&head.headers, peer, public)?;
+        if let Some(caller) = &caller {
+            record.client(caller.who.client());
+        }
+
+        // What for?
+        let body = inbound::body(&head.headers, body).await?;
+        let asked = Asked {
+            method,
+            path,
+            query: target.query.as_deref(),
+            headers: &head.headers,
+            body: &body,
+            payload_is_signed: caller.as_ref().is_some_and(|it| it.who.how() == Identity::StandIn),
+        };
+        let call = self.provider.read(&self.routes, &asked)?;
+        record.call(&call);
+
+        // May they, and may they now?
+        let forwarded = answer::forwarded(&head.headers);
+        let unsigned = call.operation.is_public();
+        if self.public && unsigned {
+            let admission = limit::admit(policy::public(call)?);
+            return Ok(Cleared { admission, key: None, forwarded });
+        }
+        let caller = caller.ok_or(inbound::Unidentified::Missing)?;
+        let Client { grant, key } = self.client(&caller)?;
+        let permit = policy::decide(grant, key.facts(), &caller.who, call)?;
+        self.refuse_replay(permit.call(), &caller, &head.headers)?;
+        let key = (!unsigned).then(|| Arc::clone(key));
+        record.facts.key = key.as_ref().map(|it| it.key.name.clone());
+        Ok(Cleared { admission: limit::admit(permit), key, forwarded })
+    }
+
+    fn identify(
+        &self,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        public: bool,
+    ) -> Result<Option<Caller>, Refusal> {
+        let found = self.directory.identify(self.provider, headers, peer.ip(), self.clock.wall());
+        match found {
+            Ok(caller) => Ok(Some(caller)),
+            Err(_) if public => Ok(None),
+            Err(unidentified) => Err(unidentified.into()),
+        }
+    }
+
+    fn client(&self, caller: &Caller) -> Result<&Client, Refusal> {
+        let missing = Refusal::Internal { outcome: Outcome::NotSent };
+        self.clients.get(caller.index).ok_or(missing)
+    }
+
+    /// A signed request that changes something counts once. A read may repeat.
+    fn refuse_replay(
+        &self,
+        call: &Call,
+        caller: &Caller,
+        headers: &HeaderMap,
+    ) -> Result<(), Refusal> {
+        let signed = caller.who.how() == Identity::StandIn && call.effect != Effect::Read;
+        let presented = self.provider.presented(headers).filter(|_| signed);
+        let now = self.clock.monotonic();
+        if presented.is_some_and(|it| !self.replays.is_first(it.signature, now)) {
+            return Err(Refusal::Replay);
+        }
+        Ok(())
+    }
+
+    /// Sends a cleared call and reads its answer.
+    async fn carry_out(
+        &self,
+        cleared: Cleared,
+        record: &mut Record,
+    ) -> Result<Received, Refusal> {
+        let Cleared { admission, key, forwarded } = cleared;
+        record.facts.egress_ip.clone_from(&self.egress_ip);
+        match key {
+            None => {
+                let call = admission.call().clone();
+                let wire = self.provider.plain(&admission);
+                let response = self.send(wire, &forwarded, &call, record).await;
+                let response = response.map_err(|fault| refused(fault, &call))?;
+                let received = self.read(response, &call, None).await?;
+                Ok(self.explained(received, &call, None, record))
+            }
+            Some(ring) => self.carry_out_signed(admission, &ring, &forwarded, record).await,
+        }
+    }
+
+    /// Waits for the key's turn, signs, sends, and signs afresh as long as the nonce is refused. The
+    /// turn is held from the nonce to the answer, so that nonces arrive in order.
+    async fn carry_out_signed(
+        &self,
+        admission: Admission,
+        ring: &Arc<KeyRing>,
+        forwarded: &HeaderMap,
+        record: &mut Record,
+    ) -> Result<Received, Refusal> {
+        let deadline = self.deadlines.of(admission.call());
+        self.ready.wait(deadline).await?;
+        let mut turn = self.turn(ring, admission, deadline, record).await?;
+        if turn.must_learn() {
+            match self.learn(turn, ring, record).await? {
+                Learned::Taught(next) => turn = next,
+                Learned::Rejected(received) => return Ok(*received),
+            }
+        }
+        let mut n_reconnects = 0;
+        loop {
+            let monotonic = || self.clock.monotonic();
+            let numbered = turn.number(monotonic, tokio::time::sleep).await?;
+            let Signed { wire, turn: held, nonce } = self.provider.sign(numbered, &ring.key);
+            turn = held;
+            record.facts.nonce = Some(nonce.to_string());
+            let response = match self.send(wire, forwarded, turn.call(), record).await {
+                Ok(response) => response,
+                Err(fault) if fault.sent == Sent::No && n_reconnects < MAX_RECONNECTS => {
+                    n_reconnects += 1;
+                    continue;
+                }
+                Err(fault) => return Err(refused(fault, turn.call())),
+            };
+            let received = self.read(response, turn.call(), Some(&ring.key)).await?;
+            let verdict = self.provider.verdict(&received.answer);
+            let next = turn.settle(verdict, self.reading());
+            record.facts.n_resigns = turn.n_resigns();
+            match next {
+                Next::Again(pause) => {
+                    tokio::time::sleep(pause).await;
+                    turn = turn.again(self.clock.monotonic()).await;
+                }
+                Next::Done | Next::Stop(_) => {
+                    self.reserve_ahead(ring);
+                    return Ok(self.explained(received, turn.call(), Some((ring, &turn)), record));
+                }
+            }
+        }
+    }
+
+    async fn turn(
+        &self,
+        ring: &KeyRing,
+        admission: Admission,
+        deadline: Duration,
+        record: &mut Record,
+    ) -> Result<Turn, Refusal> {
+        let began = self.clock.monotonic();
+        let turn = tokio::time::timeout(deadline, ring.lane.turn(admission, began)).await;
+        record.facts.waited = self.clock.monotonic().saturating_sub(began);
+        Ok(turn.map_err(|_| Refusal::LaneBusy(deadline))??)
+    }
+
+    /// Asks the exchange how this key's nonces count, in a turn that nothing shares.
+    async fn learn(
+        &self,
+        turn: Turn,
+        ring: &KeyRing,
+        record: &mut Record,
+    ) -> Result<Learned, Refusal> {
+        let Signed { wire, turn, nonce } = self.provider.probe(turn.probe(), &ring.key);
+        record.facts.nonce = Some(nonce.to_string());
+        // Whatever becomes of the question, the call itself was not sent.
+        let unsent = |fault: SendError| SendError { sent: Sent::No, ..fault };
+        let response = self.send(wire, &HeaderMap::new(), turn.call(), record).await;
+        let response = response.map_err(|fault| refused(unsent(fault), turn.call()))?;
+        let deadline = self.deadlines.read;
+        let received = answer::read(self.provider, response, false, Some(&ring.key), deadline).await?;
+        let verdict = self.provider.verdict(&received.answer);
+        if turn.learn(verdict, self.reading()) {
+            let (mode, unit) = (ring.lane.view().mode, ring.lane.view().unit);
+            tracing::info!(key = %ring.key.name, %mode, %unit, "learned how this key counts");
+            return Ok(Learned::Taught(turn));
+        }
+        // What refuses the question would refuse the call: the client gets to see it.
+        let received = self.explained(received, turn.call(), Some((ring, &turn)), record);
+        Ok(Learned::Rejected(Box::new(received)))
+    }
+
+    async fn send(
+        &self,
+        wire: Wire,
+        forwarded: &HeaderMap,
+        call: &Call,
+        record: &mut Record,
+    ) -> Result<Response<Incoming>, SendError> {
+        let began = self.clock.monotonic();
+        let response = self.egress.send(wire, forwarded, self.deadlines.of(call)).await;
+        record.facts.upstream = self.clock.monotonic().saturating_sub(began);
+        if let Ok(response) = &response {
+            self.ready.observe(response.headers(), &self.server_clock, self.reading());
+        }
+        response
+    }
+
+    async fn read(
+        &self,
+        response: Response<Incoming>,
+        call: &Call,
+        key: Option<&Key>,
+    ) -> Result<Received, Refusal> {
+        let deadline = self.deadlines.of(call);
+        answer::read(self.provider, response, call.effect.mutates(), key, deadline).await
+    }
+
+    /// The answer, with its diagnosis if it refuses access.
+    fn explained(
+        &self,
+        received: Received,
+        call: &Call,
+        signed: Option<(&KeyRing, &Turn)>,
+        record: &mut Record,
+    ) -> Received {
+        let about = Circumstances {
+            call,
+            key: signed.map(|(ring, _)| &ring.key),
+            lane: signed.map(|(ring, turn)| (ring.lane.view(), turn.n_resigns())),
+            skew_millis: self.server_clock.skew_millis(self.reading()),
+        };
+        answer::explain(self.provider, received, about, record)
+    }
+
+    /// Keeps a mark ahead of the next request, which then need not wait for the disk.
+    fn reserve_ahead(&self, ring: &Arc<KeyRing>) {
+        let (lane, now) = (Arc::clone(&ring.lane), self.clock.monotonic());
+        if lane.wants_reserve(now) {
+            drop(self.tasks.spawn("reserve", async move { lane.top_up(now).await }));
+        }
+    }
+
+    pub(crate) fn reading(&self) -> Reading {
+        Reading { wall: self.clock.wall(), monotonic: self.clock.monotonic() }
+    }
+}
+
+/// What the question about a key's nonces led to.
+enum Learned {
+    Taught(Turn),
+    /// The exchange refuses the key itself.
+    Rejected(Box<Received>),
+}
+
+impl KeyRing {
+    fn facts(&self) -> KeyFacts<'_> {
+        KeyFacts {
+            shared: self.shared,
+            master: self.key.credential.is_master(),
+            account: self.key.account.as_deref(),
+        }
+    }
+}
+
+impl Deadlines {
+    fn of(self, call: &Call) -> Duration {
+        if call.effect.mutates() { self.order } else { self.read }
+    }
+}
+
+fn refused(fault: SendError, call: &Call) -> Refusal {
+    Refusal::Send { fault, mutates: call.effect.mutates() }
+}

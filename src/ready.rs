@@ -1,0 +1,74 @@
+//! Whether signed calls can be made: the exchange's clock is known.
+//!
+//! The first signed request waits for one unsigned answer that carries a `Date`; `/readyz` means that.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::HeaderMap;
+use http::header::DATE;
+use tokio::sync::watch;
+
+use crate::clock::{UnixMicros, micros};
+use crate::nonce::{Reading, ServerClock};
+use crate::refusal::Refusal;
+
+#[derive(Debug)]
+pub(crate) struct Ready {
+    known: watch::Sender<bool>,
+}
+
+impl Ready {
+    pub(crate) fn new() -> Self {
+        Self { known: watch::Sender::new(false) }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.known.borrow()
+    }
+
+    /// Waits for the first `Date`, at most so long.
+    pub(crate) async fn wait(&self, deadline: Duration) -> Result<(), Refusal> {
+        if self.is_ready() {
+            return Ok(());
+        }
+        let mut known = self.known.subscribe();
+        let waited = tokio::time::timeout(deadline, known.wait_for(|it| *it)).await;
+        match waited {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Refusal::NoClock),
+        }
+    }
+
+    /// Takes in an answer's `Date`.
+    pub(crate) fn observe(&self, headers: &HeaderMap, clock: &ServerClock, at: Reading) {
+        let Some(date) = date(headers) else { return };
+        clock.observe_date(date, at);
+        self.known.send_if_modified(|known| !std::mem::replace(known, true));
+    }
+}
+
+fn date(headers: &HeaderMap) -> Option<UnixMicros> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(UnixMicros(micros(since)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_date_makes_ready() {
+        let (ready, clock) = (Ready::new(), ServerClock::default());
+        let at = Reading { wall: UnixMicros(0), monotonic: Duration::ZERO };
+        let mut headers = HeaderMap::new();
+        ready.observe(&headers, &clock, at);
+        headers.insert(DATE, "yesterday".parse().unwrap());
+        ready.observe(&headers, &clock, at);
+        assert!(!ready.is_ready());
+        headers.insert(DATE, "Mon, 21 Sep 2026 13:33:20 GMT".parse().unwrap());
+        ready.observe(&headers, &clock, at);
+        assert!(ready.is_ready());
+        assert_eq!(clock.now(Duration::ZERO).unwrap().secs(), 1_789_997_600);
+    }
+}

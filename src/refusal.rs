@@ -1,0 +1,338 @@
+//! Every way a request can end short of an upstream's answer, and what each is told: one table.
+//!
+//! 4xx carry `result`, `reason` and `message`, in Gemini's own words where one fits. 5xx carry only
+//! `message`, so that the status classes them: libraries take `result: error` as a definite no.
+//! 503 is a promise: nothing was sent. 502 and 504 mean: look before repeating.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::call::{Outcome, StopCause};
+use crate::diagnose::{Cause, Confidence, DecidedBy, Finding, Retry};
+use crate::egress::{SendError, SendFault, Sent};
+use crate::inbound::{Misdirected, Unidentified, Unread};
+use crate::message::Incomplete;
+use crate::nonce::Busy;
+use crate::policy::Denial;
+use crate::provider::Unreadable;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Misdirected(#[from] Misdirected),
+    #[error(transparent)]
+    Unidentified(#[from] Unidentified),
+    #[error(transparent)]
+    Unread(#[from] Unread),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error("WebSockets are not served by this build yet")]
+    Upgrade,
+    #[error("this signed request was seen before, and it changes something")]
+    Replay,
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error("no turn for this key within {} s", .0.as_secs())]
+    LaneBusy(Duration),
+    #[error("the exchange's clock is not known: no answer with a `Date` has come yet")]
+    NoClock,
+    #[error("{fault}")]
+    Send { fault: SendError, mutates: bool },
+    #[error("the answer ended early: {why}")]
+    Truncated { why: String, outcome: Outcome },
+    #[error("the answer is a redirect, which is never followed")]
+    Redirect { mutates: bool },
+    #[error("a fault in the proxy")]
+    Internal { outcome: Outcome },
+}
+
+/// What a refusal is answered with, beside the words of the refusal itself.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    status: u16,
+    cause: Cause,
+    /// Gemini's word; `None` for 5xx.
+    reason: Option<&'static str>,
+    retry: Retry,
+    fix: &'static str,
+}
+
+impl Refusal {
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.answered().status).expect("the table holds valid codes")
+    }
+
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        self.answered().reason
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Send { fault: SendError { sent: Sent::Maybe, .. }, .. }
+            | Self::Redirect { .. } => Outcome::Unknown,
+            Self::Truncated { outcome, .. } | Self::Internal { outcome } => *outcome,
+            Self::Misdirected(_)
+            | Self::Unidentified(_)
+            | Self::Unread(_)
+            | Self::Unreadable(_)
+            | Self::Upgrade
+            | Self::Replay
+            | Self::Denied(_)
+            | Self::Busy(_)
+            | Self::LaneBusy(_)
+            | Self::NoClock
+            | Self::Send { .. } => Outcome::NotSent,
+        }
+    }
+
+    /// The methods that a path takes, for `Allow`.
+    pub(crate) fn allowed(&self) -> Option<String> {
+        match self {
+            Self::Unreadable(Unreadable::Method { allowed, .. }) => Some(allowed.join(", ")),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn finding(&self) -> Finding {
+        let Answered { cause, retry, fix, .. } = self.answered();
+        let words = self.to_string();
+        Finding {
+            cause,
+            decided_by: DecidedBy::Proxy,
+            confidence: Confidence::Certain,
+            line: words.clone(),
+            evidence: vec![words],
+            fix: vec![fix.to_owned()],
+            resolution: if retry == Retry::AfterFix { "immediate" } else { "by itself" },
+            retry,
+        }
+    }
+
+    fn answered(&self) -> Answered {
+        match self {
+            Self::Misdirected(it) => misdirected(it),
+            Self::Unidentified(it) => unidentified(it),
+            Self::Unread(it) => unread(it),
+            Self::Unreadable(it) => unreadable(it),
+            Self::Upgrade => no(
+                403,
+                Cause::OperationUnknown,
+                "MissingRole",
+                "use REST polling, or connect the socket to the exchange directly for public data",
+            ),
+            Self::Replay => no(
+                400,
+                Cause::ClientReplay,
+                "InvalidNonce",
+                "sign anew: a client's nonce may repeat, a whole signed request may not",
+            ),
+            Self::Denied(it) => denied(it),
+            Self::Busy(Busy::Stopped { cause, .. }) => Answered {
+                retry: Retry::After(30),
+                ..not_now(stopped(*cause), "give every program a key of its own; one trial is made every 30 s")
+            },
+            Self::Busy(Busy::ClockUntrusted { .. }) | Self::NoClock => {
+                not_now(Cause::ClockUntrusted, "see that the exchange can be reached, and set this machine's clock by NTP")
+            }
+            Self::Busy(Busy::Disk { .. }) => {
+                not_now(Cause::Internal, "make room in the state directory: a nonce is not used before it is kept")
+            }
+            Self::LaneBusy(_) => {
+                not_now(Cause::LaneBusy, "ask less often with this key, or give heavy readers a key of their own")
+            }
+            Self::Send { fault, mutates } => send(fault, *mutates),
+            Self::Truncated { .. } => look(502, Cause::UpstreamTruncated),
+            Self::Redirect { .. } => look(502, Cause::UpstreamRedirect),
+            Self::Internal { outcome: Outcome::NotSent } => {
+                not_now(Cause::Internal, "report it, with the log line of this request")
+            }
+            Self::Internal { .. } => look(502, Cause::Internal),
+        }
+    }
+}
+
+fn misdirected(it: &Misdirected) -> Answered {
+    match it {
+        Misdirected::Browser(_) => no(
+            403,
+            Cause::BrowserRequest,
+            "RemoteAddressForbidden",
+            "call from a program: no web page has a reason to call this port",
+        ),
+        Misdirected::Host(_) => no(
+            421,
+            Cause::HostRefused,
+            "RemoteAddressForbidden",
+            "call it by a loopback name, or add the name to the upstream's `hosts`",
+        ),
+        Misdirected::Malformed(_) => malformed(),
+        Misdirected::TooLong => {
+            no(414, Cause::RequestTooLarge, "InvalidJson", "shorten the query")
+        }
+    }
+}
+
+fn unidentified(it: &Unidentified) -> Answered {
+    match it {
+        Unidentified::Missing => no(
+            401,
+            Cause::ClientUnidentified,
+            "InvalidApiKey",
+            "send the client's token as `Authorization: Bearer …`, or sign with its stand-in pair",
+        ),
+        Unidentified::Wrong { .. } => no(
+            401,
+            Cause::ClientCredentialWrong,
+            "InvalidApiKey",
+            "compare the bot's credential with the client's entry in proxy.toml",
+        ),
+        Unidentified::Ambiguous { .. } => no(
+            400,
+            Cause::ClientAmbiguous,
+            "InvalidApiKey",
+            "present one credential, and leave placeholder keys and signatures out",
+        ),
+        Unidentified::Expired { .. } => {
+            no(401, Cause::ClientExpired, "InvalidApiKey", "set a later `expires` for the client")
+        }
+        Unidentified::Address { .. } => no(
+            403,
+            Cause::ClientAddressRefused,
+            "RemoteAddressForbidden",
+            "add the address to the client's `from`",
+        ),
+    }
+}
+
+fn unread(it: &Unread) -> Answered {
+    match it {
+        Unread::Compressed => no(
+            415,
+            Cause::RequestMalformed,
+            "InvalidJson",
+            "send the body without `Content-Encoding`",
+        ),
+        Unread::Incomplete(Incomplete::TooLong { .. }) => {
+            no(413, Cause::RequestTooLarge, "InvalidJson", "no call of the exchange needs so much")
+        }
+        Unread::Incomplete(Incomplete::Broken(_) | Incomplete::Trailers) => malformed(),
+        Unread::Slow => {
+            not_now(Cause::RequestTimeout, "send the body at once, with its length")
+        }
+    }
+}
+
+fn unreadable(it: &Unreadable) -> Answered {
+    match it {
+        Unreadable::Unknown { .. } => no(
+            403,
+            Cause::OperationUnknown,
+            "MissingRole",
+            "see `geminid catalog`; name a newer endpoint under `[[operations]]`",
+        ),
+        Unreadable::Method { .. } => {
+            no(405, Cause::MethodWrong, "EndpointNotFound", "use the method that `Allow` names")
+        }
+        Unreadable::Malformed(_) => malformed(),
+        Unreadable::Ambiguous => no(
+            400,
+            Cause::PayloadAmbiguous,
+            "InvalidJson",
+            "send the parameters once, in the body or in `X-GEMINI-PAYLOAD`",
+        ),
+        Unreadable::PathMismatch { .. } => no(
+            400,
+            Cause::PayloadPathMismatch,
+            "EndpointMismatch",
+            "sign the path that is called; a base URL of the bot that ends in a path is the usual cause",
+        ),
+    }
+}
+
+fn denied(it: &Denial) -> Answered {
+    let (cause, fix) = match it {
+        Denial::NotOffered { .. } => {
+            (Cause::OperationUnknown, "call it at the exchange directly, if at all")
+        }
+        Denial::Scope { .. } => {
+            (Cause::ScopeMissing, "add the scope, or the operation's name, to the client in proxy.toml")
+        }
+        Denial::Account { .. } => {
+            (Cause::AccountRefused, "add the account to the client's `accounts`")
+        }
+        Denial::Withdrawal { .. } => (
+            Cause::WithdrawalRefused,
+            "add the destination under `[[clients.withdrawals]]`, if it is meant",
+        ),
+        Denial::Transfer { .. } => {
+            (Cause::TransferRefused, "give the client a credential of its own")
+        }
+        Denial::CancelAll { .. } => (
+            Cause::CancelAllShared,
+            "give the client a key of its own, or set its `cancel_all = \"shared\"`",
+        ),
+    };
+    no(403, cause, "MissingRole", fix)
+}
+
+fn send(fault: &SendError, mutates: bool) -> Answered {
+    let status = match (fault.sent, &fault.kind) {
+        (Sent::No, _) => 503,
+        (Sent::Maybe, SendFault::Timeout(_)) => 504,
+        (Sent::Maybe, SendFault::Unreachable(_) | SendFault::Tls(_) | SendFault::Closed(_)) => 502,
+    };
+    let cause = match (&fault.kind, fault.sent) {
+        (SendFault::Tls(_), _) => Cause::UpstreamTls,
+        (SendFault::Closed(_), _) => Cause::UpstreamClosed,
+        (SendFault::Timeout(_), Sent::Maybe) => Cause::UpstreamTimeout,
+        (SendFault::Unreachable(_), _) | (SendFault::Timeout(_), Sent::No) => {
+            Cause::UpstreamUnreachable
+        }
+    };
+    match fault.sent {
+        Sent::No => {
+            not_now(cause, "nothing was sent: repeat it; see the network between here and the exchange if it stays")
+        }
+        Sent::Maybe if mutates => look(status, cause),
+        Sent::Maybe => Answered {
+            retry: Retry::Now,
+            fix: "a read changes nothing: repeat it",
+            ..look(status, cause)
+        },
+    }
+}
+
+fn stopped(cause: StopCause) -> Cause {
+    match cause {
+        StopCause::KeyShared => Cause::NonceKeyShared,
+        StopCause::Unit => Cause::NonceUnit,
+    }
+}
+
+fn malformed() -> Answered {
+    no(
+        400,
+        Cause::RequestMalformed,
+        "InvalidJson",
+        "send the request as the exchange documents it; nothing is guessed or normalised here",
+    )
+}
+
+fn no(status: u16, cause: Cause, reason: &'static str, fix: &'static str) -> Answered {
+    Answered { status, cause, reason: Some(reason), retry: Retry::AfterFix, fix }
+}
+
+fn not_now(cause: Cause, fix: &'static str) -> Answered {
+    Answered { status: 503, cause, reason: None, retry: Retry::Now, fix }
+}
+
+fn look(status: u16, cause: Cause) -> Answered {
+    let fix = "ask for the order's status before repeating: it may have been executed";
+    Answered { status, cause, reason: None, retry: Retry::LookFirst, fix }
+}
+
+#[cfg(test)]
+mod tests;

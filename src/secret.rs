@@ -1,0 +1,206 @@
+//! Credentials: they can be used, but not read.
+//!
+//! 1. A secret comes in as a [`SecretString`] and leaves as a keyed MAC; its bytes are not kept.
+//! 2. What is made of it is a [`HeaderValue`] marked sensitive, or a yes or no.
+//! 3. `Debug` names the type and nothing else; there is no `Display`, `Clone` or `Serialize`.
+//!
+//! Copies that the allocator or a moved value leaves behind are not promised to be wiped.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256, Sha384};
+use subtle::ConstantTimeEq as _;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// A key and its secret: ours for an upstream account, or a stand-in pair that a client signs with.
+pub struct Credential {
+    key_id: String,
+    // Prepared once: absorbing the key costs as much as the message (measured, docs/performance.md).
+    mac: Hmac<Sha384>,
+}
+
+impl Credential {
+    /// `key_id` is visible ASCII; the configuration has checked that.
+    pub(crate) fn new(key_id: String, secret: &SecretString) -> Self {
+        let mac = Hmac::<Sha384>::new_from_slice(secret.expose_secret().as_bytes())
+            .expect("HMAC takes a key of any length");
+        Self { key_id, mac }
+    }
+
+    /// The public half as a header, marked so that no log shows it.
+    pub(crate) fn key_header(&self) -> HeaderValue {
+        sensitive(self.key_id.as_bytes())
+    }
+
+    /// The HMAC-SHA384 of `message` in lower-case hex, marked so that no log shows it.
+    pub(crate) fn signature_header(&self, message: &[u8]) -> HeaderValue {
+        sensitive(&self.signature(message))
+    }
+
+    /// Whether `signature` is the HMAC-SHA384 of `message` in hex. In constant time.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let expected = self.signature(message);
+        let given: Vec<u8> = signature.iter().map(u8::to_ascii_lowercase).collect();
+        expected.ct_eq(&given).into()
+    }
+
+    /// Whether `key_id` is this pair's public half. In constant time, its length apart.
+    pub(crate) fn is_key(&self, key_id: &[u8]) -> bool {
+        self.key_id.as_bytes().ct_eq(key_id).into()
+    }
+
+    /// The public half of a stand-in pair, to look it up by.
+    pub(crate) fn key_text(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The end of the public half, enough to find it on the exchange's settings page.
+    pub(crate) fn hint(&self) -> String {
+        let tail: Vec<char> = self.key_id.chars().rev().take(4).collect();
+        std::iter::once('…').chain(tail.into_iter().rev()).collect()
+    }
+
+    /// `text` with the public half, wherever it stands, cut down to its end.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        text.replace(&self.key_id, &self.hint())
+    }
+
+    /// A stable name for what is kept on disk for this key.
+    pub(crate) fn fingerprint(&self) -> String {
+        let digest = Sha256::digest(self.key_id.as_bytes());
+        let mut text = String::from_utf8(hex(&digest)).expect("hex is ASCII");
+        text.truncate(32);
+        text
+    }
+
+    /// Whether this key speaks for a group of accounts, which must name the one it means.
+    pub(crate) fn is_master(&self) -> bool {
+        // Prefixes as documented; `group-` is tested for by the exchange's own command line.
+        self.key_id.starts_with("master-") || self.key_id.starts_with("group-")
+    }
+
+    fn signature(&self, message: &[u8]) -> Vec<u8> {
+        let tag = self.mac.clone().chain_update(message).finalize().into_bytes();
+        hex(&tag)
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential").finish_non_exhaustive()
+    }
+}
+
+/// The SHA-256 of a client's token: what the configuration holds instead of the token.
+#[derive(Clone, Copy)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// Reads 64 hex digits.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|it| u8::try_from(it).ok());
+        let mut hash = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != hash.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
+        }
+        Some(Self(hash))
+    }
+
+    /// The hash of a token that a client presents.
+    pub(crate) fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+
+    /// Where to look for it. Half a hash tells nothing of a token of 256 bits.
+    pub(crate) fn bucket(&self) -> u64 {
+        self.0.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    }
+
+    /// Whether both are of the same token. In constant time.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenHash").finish_non_exhaustive()
+    }
+}
+
+fn hex(bytes: &[u8]) -> Vec<u8> {
+    let digit = |value: u8| *HEX.get(usize::from(value)).expect("four bits name one of 16");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn sensitive(text: &[u8]) -> HeaderValue {
+    let mut value = HeaderValue::from_bytes(text).expect("visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(key: &str, secret: &str) -> Credential {
+        Credential::new(key.to_owned(), &SecretString::from(secret))
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let credential = credential("account-hunter2", "hunter2");
+        assert_eq!(format!("{credential:?}"), "Credential { .. }");
+        assert_eq!(format!("{:?}", credential.key_header()), "Sensitive");
+        assert_eq!(format!("{:?}", credential.signature_header(b"x")), "Sensitive");
+        assert_eq!(format!("{:?}", TokenHash::of(b"hunter2")), "TokenHash { .. }");
+    }
+
+    /// RFC 4231, test case 2, key "Jefe".
+    #[test]
+    fn signs_as_rfc_4231() {
+        let tag = credential("k", "Jefe").signature_header(b"what do ya want for nothing?");
+        assert_eq!(
+            tag.to_str().unwrap(),
+            "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e\
+             8e2240ca5e69e2c78b3239ecfab21649"
+        );
+    }
+
+    #[test]
+    fn verifies_its_own_signature_in_either_case_and_nothing_else() {
+        let pair = credential("account-a", "s");
+        let good = pair.signature(b"m");
+        assert!(pair.verifies(b"m", &good));
+        assert!(pair.verifies(b"m", &good.to_ascii_uppercase()));
+        assert!(!pair.verifies(b"n", &good));
+        assert!(!pair.verifies(b"m", &good[1..]));
+        assert!(!credential("account-a", "t").verifies(b"m", &good));
+    }
+
+    #[test]
+    fn masks_the_key_wherever_it_stands() {
+        let pair = credential("account-0123456789", "s");
+        assert_eq!(pair.mask("API key account-0123456789 has"), "API key …6789 has");
+        assert_eq!(pair.hint(), "…6789");
+    }
+
+    #[test]
+    fn token_hashes_read_back() {
+        let hash = TokenHash::of(b"abc");
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert!(TokenHash::parse(text).unwrap().is(&hash));
+        assert!(!TokenHash::parse(text).unwrap().is(&TokenHash::of(b"abd")));
+        for bad in ["", "ba", &text[1..], &format!("{text}00"), &text.replace('b', "g")] {
+            assert!(TokenHash::parse(bad).is_none(), "{bad}");
+        }
+    }
+}
