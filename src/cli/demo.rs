@@ -56,8 +56,7 @@ pub(super) async fn demo(once: bool, logging: Logging) -> ExitCode {
     if !once && told.is_ok() {
         data(&stage.invitation());
         code = match Ends::new() {
-            Ok(ends) if ends.wait().await == "SIGINT" => ExitCode::from(130),
-            Ok(_) => ExitCode::from(143),
+            Ok(ends) => ends.wait().await.exit_code(),
             Err(_) => ExitCode::FAILURE,
         };
     }
@@ -111,10 +110,11 @@ impl Stage {
         expect(answer.status == 200 && balances.is_some(), "the balances were not answered")?;
         let amount = |it: &Value| Some(format!("{} {}", text(it, "amount"), text(it, "currency")));
         let shown: Vec<String> = balances.into_iter().flatten().take(3).filter_map(amount).collect();
-        let signed = self.simulator.ledger().executed().len();
+        let ledger = self.simulator.ledger();
+        let signed = ledger.executed().into_iter().filter(|it| it.key.is_some()).count();
         data(&format!(
-            "   200: {}\n   geminid learned how the key counts its nonces, signed with HMAC-SHA384 and sent it\n   \
-             over TLS. The exchange has executed {signed} signed calls so far.\n",
+            "   200: {}\n   geminid asked how the key counts its nonces, signed with HMAC-SHA384 and sent the call\n   \
+             over TLS. The exchange has verified and executed {signed} signed calls: that question and this.\n",
             shown.join(", ")
         ));
         Ok(())

@@ -49,7 +49,7 @@ pub(super) async fn serve(place: Where, logging: Logging) -> ExitCode {
         Ok(ends) => ends.wait().await,
         Err(_) => std::future::pending().await,
     };
-    tracing::info!(why, "draining");
+    tracing::info!(?why, "draining");
     if running.drain(DRAIN).await {
         tracing::info!("drained");
         ExitCode::SUCCESS
@@ -85,6 +85,23 @@ fn tell_start(config: &Config) {
     }
 }
 
+/// Which signal it was.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    Interrupt,
+    Terminate,
+}
+
+impl End {
+    /// What a command other than `serve` ends with.
+    pub(super) fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Interrupt => ExitCode::from(130),
+            Self::Terminate => ExitCode::from(143),
+        }
+    }
+}
+
 /// The signals that end a command.
 pub(super) struct Ends {
     interrupt: tokio::signal::unix::Signal,
@@ -102,11 +119,11 @@ impl Ends {
     }
 
     /// Waits for one, and says which.
-    pub(super) async fn wait(mut self) -> &'static str {
+    pub(super) async fn wait(mut self) -> End {
         loop {
             tokio::select! {
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return End::Interrupt,
+                _ = self.terminate.recv() => return End::Terminate,
                 _ = self.hangup.recv() => {
                     tracing::warn!("this build does not reload yet: restart it to read the configuration");
                 }

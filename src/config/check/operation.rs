@@ -79,7 +79,7 @@ fn operation(method: Method, path: &str, scope: Scope) -> Operation {
             Method::Get => AccountRule::NotApplicable,
             Method::Post => AccountRule::Inject,
         },
-        effect: if reads { Effect::Read } else { Effect::Trade },
+        effect: effect(scope),
         rate: RateClass::Private,
         retry: if reads { RetryClass::Always } else { RetryClass::Never },
         query: QueryRule::Refused,
