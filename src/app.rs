@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A running proxy.
 #[derive(Debug)]
-pub struct Running {
+pub(crate) struct Running {
     /// Where each upstream is served, in the order of the configuration.
     pub(crate) addresses: Vec<(String, SocketAddr)>,
     pub(crate) admin: SocketAddr,
@@ -45,7 +45,7 @@ pub struct Running {
 
 /// Why the proxy does not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     #[error("cannot listen on {0}")]
     Listen(io::Error),
     #[error(transparent)]
@@ -57,17 +57,17 @@ pub enum StartError {
 /// A fault of the state directory.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct StateProblem(#[from] StateError);
+pub(crate) struct StateProblem(#[from] StateError);
 
 /// A fault of a trust anchor.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct AnchorProblem(#[from] BadAnchor);
+pub(crate) struct AnchorProblem(#[from] BadAnchor);
 
 impl StartError {
     /// What to do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Listen(_) => "end what listens there, or set another address with `listen`",
             Self::State(StateProblem(StateError::Corrupt { .. })) => {
@@ -101,7 +101,7 @@ impl From<BadAnchor> for StartError {
 ///
 /// # Errors
 /// If an address, the state directory or a trust anchor cannot be used.
-pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     let state = StateDir::open(&config.state_dir)?;
     let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics: Metrics::new() });
     let (tasks, drained) = Tasks::new();
@@ -130,18 +130,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, Sta
 }
 
 impl Running {
-    /// Whether signed calls can be made on every upstream.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.proxies.iter().all(|it| it.ready.is_ready())
-    }
-
     /// Where the first upstream is served.
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses.first().map_or(self.admin, |(_, it)| *it)
     }
 
     /// Takes no more requests, and waits for those in flight. `false`: `limit` passed before.
-    pub async fn drain(self, limit: Duration) -> bool {
+    pub(crate) async fn drain(self, limit: Duration) -> bool {
         let Self { stop, servers, tasks, drained, lanes, proxies, state, .. } = self;
         stop.send_replace(true);
         let everything = async {
@@ -263,8 +258,8 @@ impl Parts<'_> {
 /// has us as its forward proxy names the exchange itself.
 fn doors(upstream: &config::Upstream) -> Doors {
     let environment = match upstream.environment {
-        Environment::Simulator => Environment::Production,
-        other => other,
+        Environment::Production | Environment::Simulator => Environment::Production,
+        Environment::Sandbox => Environment::Sandbox,
     };
     let provider = upstream.provider;
     let own = [provider.host(environment), provider.stream_host(environment)];
@@ -273,11 +268,7 @@ fn doors(upstream: &config::Upstream) -> Doors {
     Doors::new(own.chain([override_host]).chain(upstream.hosts.iter().cloned()))
 }
 
-fn serve(
-    listener: TcpListener,
-    proxy: Arc<Proxy>,
-    stop: &watch::Sender<bool>,
-) -> JoinHandle<()> {
+fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: &watch::Sender<bool>) -> JoinHandle<()> {
     let handle = move |request, peer| Arc::clone(&proxy).handle(request, peer);
     task::spawn("listener", inbound::serve(listener, handle, stop.subscribe()))
 }

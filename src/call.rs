@@ -8,11 +8,11 @@ use crate::json::Object;
 
 /// A client, as the configuration names it.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct ClientId(Arc<str>);
+pub(crate) struct ClientId(Arc<str>);
 
 /// A key of an upstream account, as the configuration names it. Never the key's own text.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct KeyName(Arc<str>);
+pub(crate) struct KeyName(Arc<str>);
 
 macro_rules! name_type {
     ($($type:ident)*) => {$(
@@ -24,6 +24,7 @@ macro_rules! name_type {
             pub(crate) fn as_str(&self) -> &str {
                 &self.0
             }
+
         }
 
         impl Borrow<str> for $type {
@@ -45,7 +46,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $type:ident { $($(#[$note:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub enum $type {
+        pub(crate) enum $type {
             $($(#[$note])* $variant,)*
         }
 
@@ -80,7 +81,7 @@ pub(crate) use words;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not one of the known words")]
-pub struct UnknownWord;
+pub(crate) struct UnknownWord;
 
 words! {
     /// What an operation needs and a client holds. Gemini's own OAuth words where it has one for
@@ -140,11 +141,6 @@ impl Effect {
     /// Whether a second execution would change something a second time, or change anything at all.
     pub(crate) const fn mutates(self) -> bool {
         !matches!(self, Self::Read)
-    }
-
-    /// Whether money leaves the account.
-    pub(crate) const fn moves_money(self) -> bool {
-        matches!(self, Self::CryptoWithdrawal | Self::FiatWithdrawal | Self::Transfer)
     }
 }
 
@@ -216,7 +212,7 @@ words! {
 
 /// An endpoint of an upstream: everything the proxy knows of it before anyone calls it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Operation {
+pub(crate) struct Operation {
     pub(crate) name: String,
     pub(crate) method: Method,
     /// With `{parameters}` as whole segments.

@@ -13,13 +13,13 @@
 
 mod admin;
 mod answer;
-pub mod app;
+mod app;
 #[doc(hidden)]
 pub mod bench;
 mod call;
 pub mod cli;
 pub mod clock;
-pub mod config;
+mod config;
 mod diagnose;
 mod egress;
 mod inbound;

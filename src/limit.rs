@@ -1,7 +1,7 @@
 //! Admits calls. The seam for budgets: nothing is counted yet, and a configuration that asks for a
 //! rate is refused at start.
 
-use crate::call::{Call, ClientId};
+use crate::call::Call;
 use crate::policy::Permit;
 
 /// Proof that a permitted call also fits its budgets. It owns the [`Permit`], so neither can be
@@ -14,10 +14,6 @@ pub(crate) struct Admission {
 impl Admission {
     pub(crate) fn call(&self) -> &Call {
         self.permit.call()
-    }
-
-    pub(crate) fn client(&self) -> Option<&ClientId> {
-        self.permit.client()
     }
 }
 

@@ -196,11 +196,7 @@ impl Proxy {
     }
 
     /// Sends a cleared call and reads its answer.
-    async fn carry_out(
-        &self,
-        cleared: Cleared,
-        record: &mut Record,
-    ) -> Result<Received, Refusal> {
+    async fn carry_out(&self, cleared: Cleared, record: &mut Record) -> Result<Received, Refusal> {
         let Cleared { admission, key, forwarded } = cleared;
         record.facts.egress_ip.clone_from(&self.egress_ip);
         match key {
@@ -230,7 +226,7 @@ impl Proxy {
         let mut turn = self.turn(ring, admission, deadline, record).await?;
         if turn.must_learn() {
             match self.learn(turn, ring, record).await? {
-                Learned::Taught(next) => turn = next,
+                Learned::Taught(next) => turn = *next,
                 Learned::Rejected(received) => return Ok(*received),
             }
         }
@@ -293,12 +289,13 @@ impl Proxy {
         let response = self.send(wire, &HeaderMap::new(), turn.call(), record).await;
         let response = response.map_err(|fault| refused(unsent(fault), turn.call()))?;
         let deadline = self.deadlines.read;
-        let received = answer::read(self.provider, response, false, Some(&ring.key), deadline).await?;
+        let received =
+            answer::read(self.provider, response, false, Some(&ring.key), deadline).await?;
         let verdict = self.provider.verdict(&received.answer);
         if turn.learn(verdict, self.reading()) {
             let (mode, unit) = (ring.lane.view().mode, ring.lane.view().unit);
             tracing::info!(key = %ring.key.name, %mode, %unit, "learned how this key counts");
-            return Ok(Learned::Taught(turn));
+            return Ok(Learned::Taught(Box::new(turn)));
         }
         // What refuses the question would refuse the call: the client gets to see it.
         let received = self.explained(received, turn.call(), Some((ring, &turn)), record);
@@ -363,7 +360,7 @@ impl Proxy {
 
 /// What the question about a key's nonces led to.
 enum Learned {
-    Taught(Turn),
+    Taught(Box<Turn>),
     /// The exchange refuses the key itself.
     Rejected(Box<Received>),
 }

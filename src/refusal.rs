@@ -90,10 +90,8 @@ impl Refusal {
 
     /// The methods that a path takes, for `Allow`.
     pub(crate) fn allowed(&self) -> Option<String> {
-        match self {
-            Self::Unreadable(Unreadable::Method { allowed, .. }) => Some(allowed.join(", ")),
-            _ => None,
-        }
+        let Self::Unreadable(Unreadable::Method { allowed, .. }) = self else { return None };
+        Some(allowed.join(", "))
     }
 
     pub(crate) fn finding(&self) -> Finding {
@@ -123,26 +121,35 @@ impl Refusal {
                 "MissingRole",
                 "use REST polling, or connect the socket to the exchange directly for public data",
             ),
-            Self::Replay => no(
-                400,
-                Cause::ClientReplay,
-                "InvalidNonce",
-                "sign anew: a client's nonce may repeat, a whole signed request may not",
-            ),
+            Self::Replay => Answered {
+                retry: Retry::Never,
+                ..no(
+                    400,
+                    Cause::ClientReplay,
+                    "InvalidNonce",
+                    "sign anew: a client's nonce may repeat, a whole signed request may not",
+                )
+            },
             Self::Denied(it) => denied(it),
             Self::Busy(Busy::Stopped { cause, .. }) => Answered {
                 retry: Retry::After(30),
-                ..not_now(stopped(*cause), "give every program a key of its own; one trial is made every 30 s")
+                ..not_now(
+                    stopped(*cause),
+                    "give every program a key of its own; one trial is made every 30 s",
+                )
             },
-            Self::Busy(Busy::ClockUntrusted { .. }) | Self::NoClock => {
-                not_now(Cause::ClockUntrusted, "see that the exchange can be reached, and set this machine's clock by NTP")
-            }
-            Self::Busy(Busy::Disk { .. }) => {
-                not_now(Cause::Internal, "make room in the state directory: a nonce is not used before it is kept")
-            }
-            Self::LaneBusy(_) => {
-                not_now(Cause::LaneBusy, "ask less often with this key, or give heavy readers a key of their own")
-            }
+            Self::Busy(Busy::ClockUntrusted { .. }) | Self::NoClock => not_now(
+                Cause::ClockUntrusted,
+                "see that the exchange can be reached, and set this machine's clock by NTP",
+            ),
+            Self::Busy(Busy::Disk { .. }) => not_now(
+                Cause::Internal,
+                "make room in the state directory: a nonce is not used before it is kept",
+            ),
+            Self::LaneBusy(_) => not_now(
+                Cause::LaneBusy,
+                "ask less often with this key, or give heavy readers a key of their own",
+            ),
             Self::Send { fault, mutates } => send(fault, *mutates),
             Self::Truncated { .. } => look(502, Cause::UpstreamTruncated),
             Self::Redirect { .. } => look(502, Cause::UpstreamRedirect),
@@ -169,9 +176,7 @@ fn misdirected(it: &Misdirected) -> Answered {
             "call it by a loopback name, or add the name to the upstream's `hosts`",
         ),
         Misdirected::Malformed(_) => malformed(),
-        Misdirected::TooLong => {
-            no(414, Cause::RequestTooLarge, "InvalidJson", "shorten the query")
-        }
+        Misdirected::TooLong => no(414, Cause::RequestTooLarge, "InvalidJson", "shorten the query"),
     }
 }
 
@@ -219,9 +224,7 @@ fn unread(it: &Unread) -> Answered {
             no(413, Cause::RequestTooLarge, "InvalidJson", "no call of the exchange needs so much")
         }
         Unread::Incomplete(Incomplete::Broken(_) | Incomplete::Trailers) => malformed(),
-        Unread::Slow => {
-            not_now(Cause::RequestTimeout, "send the body at once, with its length")
-        }
+        Unread::Slow => not_now(Cause::RequestTimeout, "send the body at once, with its length"),
     }
 }
 
@@ -257,9 +260,10 @@ fn denied(it: &Denial) -> Answered {
         Denial::NotOffered { .. } => {
             (Cause::OperationUnknown, "call it at the exchange directly, if at all")
         }
-        Denial::Scope { .. } => {
-            (Cause::ScopeMissing, "add the scope, or the operation's name, to the client in proxy.toml")
-        }
+        Denial::Scope { .. } => (
+            Cause::ScopeMissing,
+            "add the scope, or the operation's name, to the client in proxy.toml",
+        ),
         Denial::Account { .. } => {
             (Cause::AccountRefused, "add the account to the client's `accounts`")
         }
@@ -293,9 +297,10 @@ fn send(fault: &SendError, mutates: bool) -> Answered {
         }
     };
     match fault.sent {
-        Sent::No => {
-            not_now(cause, "nothing was sent: repeat it; see the network between here and the exchange if it stays")
-        }
+        Sent::No => not_now(
+            cause,
+            "nothing was sent: repeat it; see the network between here and the exchange if it stays",
+        ),
         Sent::Maybe if mutates => look(status, cause),
         Sent::Maybe => Answered {
             retry: Retry::Now,
@@ -335,4 +340,53 @@ fn look(status: u16, cause: Cause) -> Answered {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(refusal: &Refusal, status: u16, reason: Option<&str>, outcome: Outcome, cause: &str) {
+        let said = (refusal.status().as_u16(), refusal.reason(), refusal.outcome());
+        assert_eq!(said, (status, reason, outcome), "{refusal}");
+        assert_eq!(refusal.finding().cause.code(), cause, "{refusal}");
+        // Libraries take `result: error` as a definite no: only a 4xx is one.
+        assert_eq!(reason.is_some(), status < 500, "{refusal}");
+        // 503 is a promise.
+        assert_eq!(status == 503, status >= 500 && outcome == Outcome::NotSent, "{refusal}");
+    }
+
+    #[test]
+    fn statuses_keep_their_promises() {
+        let tls = || SendFault::Tls("expired".to_owned());
+        let closed = || SendFault::Closed("reset".to_owned());
+        let timeout = || SendFault::Timeout(Duration::from_secs(1));
+        let send = |sent, kind| Refusal::Send { fault: SendError { sent, kind }, mutates: true };
+        let none = Outcome::NotSent;
+        check(&send(Sent::No, tls()), 503, None, none, "upstream-tls");
+        check(&send(Sent::No, closed()), 503, None, none, "upstream-closed");
+        check(&send(Sent::No, timeout()), 503, None, none, "upstream-unreachable");
+        check(&send(Sent::Maybe, closed()), 502, None, Outcome::Unknown, "upstream-closed");
+        check(&send(Sent::Maybe, timeout()), 504, None, Outcome::Unknown, "upstream-timeout");
+        check(&Refusal::NoClock, 503, None, none, "clock-untrusted");
+        check(&Refusal::LaneBusy(Duration::ZERO), 503, None, none, "lane-busy");
+        check(
+            &Refusal::Redirect { mutates: true },
+            502,
+            None,
+            Outcome::Unknown,
+            "upstream-redirect",
+        );
+        let truncated = Refusal::Truncated { why: String::new(), outcome: Outcome::Executed };
+        check(&truncated, 502, None, Outcome::Executed, "upstream-truncated");
+        check(&Refusal::Replay, 400, Some("InvalidNonce"), none, "client-replay");
+        check(&Refusal::Upgrade, 403, Some("MissingRole"), none, "operation-unknown");
+        let missing = Refusal::Unidentified(Unidentified::Missing);
+        check(&missing, 401, Some("InvalidApiKey"), none, "client-unidentified");
+        let host = Refusal::Misdirected(Misdirected::Host("x".to_owned()));
+        check(&host, 421, Some("RemoteAddressForbidden"), none, "host-refused");
+        let long = Refusal::Unread(Unread::Incomplete(Incomplete::TooLong { limit: 1 }));
+        check(&long, 413, Some("InvalidJson"), none, "request-too-large");
+        check(&Refusal::Unread(Unread::Slow), 503, None, none, "request-timeout");
+        let ambiguous = Refusal::Unreadable(Unreadable::Ambiguous);
+        check(&ambiguous, 400, Some("InvalidJson"), none, "payload-ambiguous");
+    }
+}

@@ -44,7 +44,10 @@ pub(super) async fn demo(once: bool, logging: Logging) -> ExitCode {
     let stage = match Stage::set().await {
         Ok(stage) => stage,
         Err(source) => {
-            fault(&source, Some("the demonstration needs loopback ports and a temporary directory"));
+            fault(
+                &source,
+                Some("the demonstration needs loopback ports and a temporary directory"),
+            );
             return ExitCode::FAILURE;
         }
     };
@@ -80,9 +83,8 @@ impl Stage {
         let text = configuration(&simulator.url(), &dir, listen, &stand_in_secret);
         let clock = Arc::new(SystemClock::new());
         let (now, over) = (clock.wall(), Overrides::default());
-        let config =
-            config::parse(&text, &dir.join("proxy.toml"), &ProcessEnvironment, &over, now)
-                .map_err(io::Error::other)?;
+        let config = config::parse(&text, &dir.join("proxy.toml"), &ProcessEnvironment, &over, now)
+            .map_err(io::Error::other)?;
         let proxy = app::start(config, clock).await.map_err(io::Error::other)?;
         Ok(Self { simulator, proxy, dir, stand_in_secret })
     }
@@ -109,7 +111,8 @@ impl Stage {
         let balances = answer.json.as_array();
         expect(answer.status == 200 && balances.is_some(), "the balances were not answered")?;
         let amount = |it: &Value| Some(format!("{} {}", text(it, "amount"), text(it, "currency")));
-        let shown: Vec<String> = balances.into_iter().flatten().take(3).filter_map(amount).collect();
+        let shown: Vec<String> =
+            balances.into_iter().flatten().take(3).filter_map(amount).collect();
         let ledger = self.simulator.ledger();
         let signed = ledger.executed().into_iter().filter(|it| it.key.is_some()).count();
         data(&format!(
@@ -129,12 +132,12 @@ impl Stage {
         let body = r#"{"address":"bc1qthief","amount":"1"}"#;
         let answer = call(here, "/v1/withdraw/btc", body, None).await?;
         let sent = self.simulator.ledger().requests().len() - before;
-        let cause = text(&answer.json["diagnosis"], "cause");
+        let cause = text(answer.diagnosis(), "cause");
         expect(answer.status == 403 && cause == "scope-missing", "the withdrawal was not refused")?;
         expect(sent == 0, "the withdrawal reached the exchange")?;
         data(&format!(
             "   403, decided by {}: {}\n   Requests that reached the exchange: {sent}.\n",
-            text(&answer.json["diagnosis"], "decided_by"),
+            text(answer.diagnosis(), "decided_by"),
             text(&answer.json, "message"),
         ));
         Ok(())
@@ -147,12 +150,22 @@ impl Stage {
         );
         let body = r#"{"symbol":"btcusd","amount":"0.1","price":"1000","side":"buy","type":"exchange limit"}"#;
         let answer = call(here, "/v1/order/new", body, Some(REPORTER_TOKEN)).await?;
-        let diagnosis = &answer.json["diagnosis"];
+        let diagnosis = answer.diagnosis();
         let explained = text(diagnosis, "cause") == "key-role-missing";
         expect(answer.status == 403 && explained, "the order's rejection was not explained")?;
-        data(&format!("   403, decided by {}: {}\n", text(diagnosis, "decided_by"), text(diagnosis, "title")));
+        data(&format!(
+            "   403, decided by {}: {}\n",
+            text(diagnosis, "decided_by"),
+            text(diagnosis, "title")
+        ));
         for (word, name) in [("evidence", "evidence"), ("fix", "fix")] {
-            for line in diagnosis[name].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            for line in diagnosis
+                .get(name)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+            {
                 data(&format!("   {word}: {line}\n"));
             }
         }
@@ -232,13 +245,14 @@ struct Answer {
     json: Value,
 }
 
+impl Answer {
+    fn diagnosis(&self) -> &Value {
+        self.json.get("diagnosis").unwrap_or(&Value::Null)
+    }
+}
+
 /// One call as a bot makes it: plain HTTP, unsigned.
-async fn call(
-    here: SocketAddr,
-    path: &str,
-    body: &str,
-    token: Option<&str>,
-) -> io::Result<Answer> {
+async fn call(here: SocketAddr, path: &str, body: &str, token: Option<&str>) -> io::Result<Answer> {
     let stream = TcpStream::connect(here).await?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -261,7 +275,7 @@ fn expect(holds: bool, otherwise: &str) -> io::Result<()> {
 }
 
 fn text(value: &Value, name: &str) -> String {
-    value[name].as_str().unwrap_or_default().to_owned()
+    value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The usual port, if nothing has it.

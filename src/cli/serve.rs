@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::say::{data, fault, note, start_log};
 use super::{Logging, USAGE, Where, snippets};
-use crate::app;
+use crate::app::{self, Running};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Loaded, StandInPair};
 
@@ -38,10 +38,7 @@ pub(super) async fn serve(place: Where, logging: Logging) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    for (upstream, address) in &running.addresses {
-        tracing::info!(upstream, %address, "serving");
-    }
-    tracing::info!(address = %running.admin, "probes and metrics");
+    tell_addresses(&running);
     if let Some(StandInPair { key, secret }) = pair {
         data(&snippets::for_this_run(running.address(), &key, &secret));
     }
@@ -83,6 +80,13 @@ fn tell_start(config: &Config) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+}
+
+fn tell_addresses(running: &Running) {
+    for (upstream, address) in &running.addresses {
+        tracing::info!(upstream, %address, "serving");
+    }
+    tracing::info!(address = %running.admin, "probes and metrics");
 }
 
 /// Which signal it was.

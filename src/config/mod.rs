@@ -33,15 +33,16 @@ use crate::policy::Grant;
 use crate::provider::{Environment, Provider};
 use crate::secret::{Credential, TokenHash};
 
-pub use self::problem::{Place, Problem, Problems};
-pub use self::source::{Lookup, ProcessEnvironment};
+pub(crate) use self::problem::Problems;
+pub(crate) use self::source::{Lookup, ProcessEnvironment};
 
 /// What `geminid init` writes: every setting with its default and a sentence.
-pub const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/proxy.toml.example"));
+pub(crate) const EXAMPLE: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/proxy.toml.example"));
 
 /// A configuration that can be served.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// `None`: made of the environment alone.
     pub(crate) path: Option<PathBuf>,
     pub(crate) log: Log,
@@ -57,7 +58,7 @@ pub struct Config {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Log {
+pub(crate) struct Log {
     pub(crate) format: LogFormat,
     pub(crate) level: LevelName,
 }
@@ -81,7 +82,7 @@ words! {
 
 /// Where requests go, and where they come in for it.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) provider: &'static dyn Provider,
     pub(crate) environment: Environment,
@@ -110,7 +111,7 @@ impl Upstream {
 
 /// The host and port of an `https` address.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// Lower case; an IPv6 address in brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -126,7 +127,7 @@ impl Endpoint {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     pub(crate) connect: Duration,
     /// For what changes something.
     pub(crate) order: Duration,
@@ -142,7 +143,7 @@ impl Default for Timeouts {
 
 /// A key of an upstream account.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub(crate) struct Key {
     pub(crate) name: KeyName,
     /// Its place in [`Config::upstreams`].
     pub(crate) upstream: usize,
@@ -156,7 +157,7 @@ pub struct Key {
 
 /// Who calls, and what they may do.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(crate) struct Client {
     pub(crate) id: ClientId,
     /// Its place in [`Config::keys`].
     pub(crate) key: usize,
@@ -170,7 +171,7 @@ pub struct Client {
 
 /// How a client shows who it is.
 #[derive(Clone, Debug)]
-pub enum ClientCredential {
+pub(crate) enum ClientCredential {
     Token(TokenHash),
     /// A pair that only the proxy knows.
     StandIn(Arc<Credential>),
@@ -180,24 +181,24 @@ pub enum ClientCredential {
 
 /// What flags, and the variables of the same names, say in place of the file.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    pub listen: Option<Vec<SocketAddr>>,
-    pub admin: Option<SocketAddr>,
-    pub state_dir: Option<PathBuf>,
-    pub log_format: Option<LogFormat>,
-    pub log_level: Option<LevelName>,
+pub(crate) struct Overrides {
+    pub(crate) listen: Option<Vec<SocketAddr>>,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) log_format: Option<LogFormat>,
+    pub(crate) log_level: Option<LevelName>,
 }
 
 /// A configuration, and where it came from.
 #[derive(Debug)]
-pub enum Loaded {
+pub(crate) enum Loaded {
     File(Config),
     /// Made of variables. The pair is for the one client, to be shown once.
     Environment(Config, StandInPair),
 }
 
 /// A stand-in pair in the clear, made for this run.
-pub struct StandInPair {
+pub(crate) struct StandInPair {
     pub(crate) key: String,
     pub(crate) secret: String,
 }
@@ -210,7 +211,7 @@ impl std::fmt::Debug for StandInPair {
 
 /// Finds the configuration and reads it: `explicit`, `$GEMINID_CONFIG`, `./proxy.toml`,
 /// `/etc/geminid/proxy.toml`, or the environment alone.
-pub fn load(explicit: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Problems> {
+pub(crate) fn load(explicit: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Problems> {
     let places = [Path::new("proxy.toml"), Path::new("/etc/geminid/proxy.toml")];
     search(explicit, &places, &ProcessEnvironment, overrides, SystemClock::new().wall())
 }
@@ -246,7 +247,7 @@ fn search(
 
 /// Reads the text of a configuration file. `origin` is what its problems name, and what relative
 /// paths are relative to.
-pub fn parse(
+pub(crate) fn parse(
     text: &str,
     origin: &Path,
     env: &impl Lookup,
@@ -264,7 +265,7 @@ pub fn parse(
 }
 
 /// Writes [`EXAMPLE`] to `path`, for its owner only. An existing file stays, unless `force`.
-pub fn init(path: &Path, force: bool) -> Result<(), Problems> {
+pub(crate) fn init(path: &Path, force: bool) -> Result<(), Problems> {
     let shown = path.display().to_string();
     let failed = |error: io::Error| match error.kind() == io::ErrorKind::AlreadyExists {
         true => Problems::one(&shown, "is there already", "--force writes over it"),

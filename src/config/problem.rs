@@ -13,7 +13,7 @@ use toml::Spanned;
 
 /// One thing to put right.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Problem {
+pub(crate) struct Problem {
     pub(crate) place: Place,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
@@ -21,7 +21,7 @@ pub struct Problem {
 
 /// Where a problem is: `proxy.toml:12: clients[0].scopes`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Place {
+pub(crate) struct Place {
     pub(crate) file: Option<String>,
     pub(crate) line: Option<usize>,
     /// A setting, a variable or a flag. Empty when the file as a whole is meant.
@@ -30,7 +30,7 @@ pub struct Place {
 
 /// Everything that is wrong, in the order of the lines.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Problems(pub(crate) Vec<Problem>);
+pub(crate) struct Problems(pub(crate) Vec<Problem>);
 
 impl Problems {
     /// A problem with something outside a configuration file.

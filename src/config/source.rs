@@ -16,7 +16,7 @@ use super::file::{Hidden, Source};
 use super::problem::{NOT_ENFORCED, Report, Spot};
 
 /// The environment, or what a test puts in its place.
-pub trait Lookup {
+pub(crate) trait Lookup {
     fn var(&self, name: &str) -> Option<OsString>;
 
     /// Whether the process may write where only root may.
@@ -27,7 +27,7 @@ pub trait Lookup {
 
 /// The process's own environment.
 #[derive(Clone, Copy, Debug)]
-pub struct ProcessEnvironment;
+pub(crate) struct ProcessEnvironment;
 
 impl Lookup for ProcessEnvironment {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]

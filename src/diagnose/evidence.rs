@@ -31,9 +31,15 @@ pub(crate) enum Body {
     #[default]
     Empty,
     /// A JSON object, with the members that tell something.
-    Json { reason: Option<String>, message: Option<String> },
+    Json {
+        reason: Option<String>,
+        message: Option<String>,
+    },
     /// A page for people.
-    Page { title: Option<String>, code: Option<String> },
+    Page {
+        title: Option<String>,
+        code: Option<String>,
+    },
     Text(String),
 }
 

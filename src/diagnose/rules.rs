@@ -21,7 +21,8 @@ fn edge_page(evidence: &Evidence) -> Option<Finding> {
     facts.extend(title.as_ref().map(|it| format!("the page's title: {it:?}")));
     facts.extend(code.as_ref().map(|it| format!("the page's error code: {it}")));
     facts.extend(evidence.server.as_ref().map(|it| format!("the header `Server`: {it:?}")));
-    facts.extend(evidence.edge_id.as_ref().map(|it| format!("the edge's id of this request: {it}")));
+    facts
+        .extend(evidence.edge_id.as_ref().map(|it| format!("the edge's id of this request: {it}")));
     let from = evidence.egress.as_deref().unwrap_or("this machine's address");
     Some(Finding {
         cause,

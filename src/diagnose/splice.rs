@@ -103,8 +103,7 @@ fn edge_code(lower: &str) -> Option<String> {
     places.iter().find_map(|it| {
         let keep = usize::from(it.ends_with('1'));
         let start = lower.find(it)? + it.len() - keep;
-        let digits: String =
-            lower.get(start..)?.chars().take_while(char::is_ascii_digit).collect();
+        let digits: String = lower.get(start..)?.chars().take_while(char::is_ascii_digit).collect();
         (digits.len() == 4).then_some(digits)
     })
 }
@@ -155,7 +154,9 @@ mod tests {
 
     #[test]
     fn any_bytes_are_survived() {
-        for bytes in [&b"\xff\xfe"[..], b"<title>", b"<TITLE>\xc3\x28</TITLE><html", b"{\"message\":"] {
+        for bytes in
+            [&b"\xff\xfe"[..], b"<title>", b"<TITLE>\xc3\x28</TITLE><html", b"{\"message\":"]
+        {
             let out = annotate(bytes, "why", "{}", str::to_owned);
             assert!(Object::parse(&out).is_ok(), "{}", String::from_utf8_lossy(&out));
         }

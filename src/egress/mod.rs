@@ -167,7 +167,8 @@ fn tls(anchors: Vec<CertificateDer<'static>>) -> Result<ClientConfig, BadAnchor>
 fn explain(fault: &ClientError) -> SendError {
     let words = chain(fault);
     if fault.is_connect() {
-        let kind = if is_tls(fault) { SendFault::Tls(words) } else { SendFault::Unreachable(words) };
+        let kind =
+            if is_tls(fault) { SendFault::Tls(words) } else { SendFault::Unreachable(words) };
         return SendError { sent: Sent::No, kind };
     }
     let mut source = fault.source();

@@ -98,8 +98,7 @@ where
         let answer = handle(request, peer);
         async move { Ok::<_, BoxError>(answer.await) }
     });
-    let service =
-        ServiceBuilder::new().layer(CatchPanicLayer::custom(after_panic)).service(answer);
+    let service = ServiceBuilder::new().layer(CatchPanicLayer::custom(after_panic)).service(answer);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)

@@ -91,13 +91,6 @@ impl Object {
         Some(self.members.remove(place).value)
     }
 
-    /// Adds a text at the end. The caller knows that the name is new.
-    pub(crate) fn push_text(&mut self, name: &str, text: &str) {
-        debug_assert!(self.get(name).is_none(), "`{name}` stands there already");
-        let value = Value::String(quote(text).into());
-        self.members.push(Member { name: name.into(), raw: None, value, span: 0..0 });
-    }
-
     /// The members as compact JSON, without the braces.
     pub(crate) fn members_json(&self) -> String {
         let mut out = String::with_capacity(128);
@@ -134,13 +127,6 @@ impl Value {
             Self::Number(text) => Some(Cow::Borrowed(text)),
             Self::String(_) => self.as_str(),
             Self::Null | Self::Bool(_) | Self::Array(_) | Self::Object(_) => None,
-        }
-    }
-
-    pub(crate) fn as_object(&self) -> Option<&Object> {
-        match self {
-            Self::Object(object) => Some(object),
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) | Self::Array(_) => None,
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::sequence::{Kept, Mode, Next, Nonce, NotNow, Sequence, TRIAL_EVERY, Verdict};
 use super::server_clock::{Reading, ServerClock};
 use super::unit::{Setting, Unit};
-use crate::call::{Call, ClientId, KeyName, Priority, StopCause};
+use crate::call::{Call, KeyName, Priority, StopCause};
 use crate::limit::Admission;
 
 /// Puts marks where a crash does not reach them.
@@ -45,7 +45,6 @@ struct State {
     waiting: BinaryHeap<Reverse<Waiting>>,
     n_arrived: u64,
     stopped: Option<Stopped>,
-    n_corrections: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,10 +99,6 @@ pub(crate) enum Busy {
 pub(crate) struct LaneView {
     pub(crate) mode: Mode,
     pub(crate) unit: Unit,
-    pub(crate) serial: bool,
-    pub(crate) in_flight: usize,
-    pub(crate) n_waiting: usize,
-    pub(crate) n_corrections: u64,
     pub(crate) stopped: Option<StopCause>,
 }
 
@@ -122,7 +117,6 @@ impl Lane {
             waiting: BinaryHeap::new(),
             n_arrived: 0,
             stopped: None,
-            n_corrections: 0,
         };
         Arc::new(Self { key, state: Mutex::new(state), clock, keeper })
     }
@@ -153,10 +147,6 @@ impl Lane {
         LaneView {
             mode: state.sequence.mode(),
             unit: state.sequence.unit(),
-            serial: state.sequence.is_serial(),
-            in_flight: state.in_flight,
-            n_waiting: state.waiting.len(),
-            n_corrections: state.n_corrections,
             stopped: state.stopped.map(|it| it.cause),
         }
     }
@@ -308,10 +298,7 @@ impl Turn {
         match next {
             Next::Done if verdict == Verdict::Accepted => state.stopped = None,
             Next::Done => {}
-            Next::Again(_) => {
-                self.n_resigns += 1;
-                state.n_corrections += 1;
-            }
+            Next::Again(_) => self.n_resigns += 1,
             Next::Stop(cause) => {
                 let trial_at = at.monotonic + TRIAL_EVERY;
                 state.stopped = Some(Stopped { cause, trial_at });
@@ -338,10 +325,6 @@ impl Turn {
 
     pub(crate) fn call(&self) -> &Call {
         self.admission.call()
-    }
-
-    pub(crate) fn client(&self) -> Option<&ClientId> {
-        self.admission.client()
     }
 
     pub(crate) fn n_resigns(&self) -> u32 {

@@ -12,4 +12,4 @@ mod unit;
 pub(crate) use self::lane::{Busy, Keep, Keeping, Lane, LaneView, Numbered, Turn};
 pub(crate) use self::sequence::{Kept, Next, Nonce, Verdict};
 pub(crate) use self::server_clock::{Reading, ServerClock};
-pub use self::unit::{Setting, Unit};
+pub(crate) use self::unit::{Setting, Unit};

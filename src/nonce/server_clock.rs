@@ -89,7 +89,10 @@ mod tests {
         let clock = ServerClock::default();
         clock.observe_date(DATE, reading(UnixMicros::from_secs(5), 1));
         assert_eq!(clock.now(Duration::from_secs(1)).unwrap().secs(), DATE.secs());
-        assert_eq!(clock.skew_millis(reading(UnixMicros::from_secs(5), 1)), Some(5_000 - 1_790_000_000_500));
+        assert_eq!(
+            clock.skew_millis(reading(UnixMicros::from_secs(5), 1)),
+            Some(5_000 - 1_790_000_000_500)
+        );
     }
 
     #[test]

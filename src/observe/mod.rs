@@ -126,18 +126,16 @@ impl Drop for Record {
 
 /// The one line. No header, no body, no query, no payload.
 fn log(facts: &Facts) {
-    let text = |it: &Option<ClientId>| it.as_ref().map(ToString::to_string);
-    let key = facts.key.as_ref().map(ToString::to_string);
     let peer = facts.peer.map(|it| it.to_string());
     let millis = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         request_id = facts.request_id,
-        client = text(&facts.client),
+        client = facts.client.as_ref().map(ClientId::as_str),
         peer,
         method = facts.method,
         operation = facts.operation,
         scope = facts.scope,
-        key,
+        key = facts.key.as_ref().map(KeyName::as_str),
         status = facts.status,
         outcome = facts.outcome.map(Outcome::as_str),
         decided_by = facts.decided_by,

@@ -54,7 +54,7 @@ impl Bundle {
 
 /// Everything a client may do.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Grant {
+pub(crate) struct Grant {
     /// With bundles spelled out.
     pub(crate) scopes: BTreeSet<Scope>,
     /// Single operations beyond the scopes, by name.
@@ -79,7 +79,7 @@ impl Grant {
 
 /// An address that withdrawals may go to.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Destination {
+pub(crate) struct Destination {
     /// Lower case.
     pub(crate) currency: String,
     /// Lower case; `None` matches only calls that name no network.
@@ -91,7 +91,7 @@ pub struct Destination {
 
 /// Whether `cancel/all` and `cancel/session` may reach orders of other clients of the same key.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum CancelAll {
+pub(crate) enum CancelAll {
     #[default]
     Own,
     Shared,

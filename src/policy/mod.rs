@@ -11,21 +11,16 @@ mod grant;
 
 use crate::call::{Call, ClientId, Effect, Identified, Identity, Scope, Withdrawal};
 
-pub use self::grant::{Bundle, CancelAll, Destination, Grant};
+pub(crate) use self::grant::{Bundle, CancelAll, Destination, Grant};
 
 /// Proof that this call was allowed; nothing else can make one. What is signed later is the call in
 /// here.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    client: Option<ClientId>,
     call: Call,
 }
 
 impl Permit {
-    pub(crate) fn client(&self) -> Option<&ClientId> {
-        self.client.as_ref()
-    }
-
     pub(crate) fn call(&self) -> &Call {
         &self.call
     }
@@ -100,13 +95,13 @@ pub(crate) fn decide(
     if call.reaches_whole_key && key.shared && grant.cancel_all == CancelAll::Own {
         return Err(Denial::CancelAll { client: client(), operation: operation() });
     }
-    Ok(Permit { client: Some(client()), call })
+    Ok(Permit { call })
 }
 
 /// Allows public data to anyone, and nothing else.
 pub(crate) fn public(call: Call) -> Result<Permit, Denial> {
     if call.operation.is_public() {
-        return Ok(Permit { client: None, call });
+        return Ok(Permit { call });
     }
     Err(Denial::NotOffered { operation: call.operation.name.clone() })
 }

@@ -88,6 +88,36 @@ fn operation(method: Method, path: &str, scope: Scope) -> Operation {
     }
 }
 
+/// What a call with this scope changes: money that leaves is judged as such, whatever its path.
+fn effect(scope: Scope) -> Effect {
+    match scope {
+        Scope::CryptoSend => Effect::CryptoWithdrawal,
+        Scope::FiatWithdraw => Effect::FiatWithdrawal,
+        Scope::TransfersCreate => Effect::Transfer,
+        Scope::AddressesCreate => Effect::DepositAddress,
+        Scope::StakingCreate => Effect::Stake,
+        Scope::AccountsCreate | Scope::AddressesApprove | Scope::BanksCreate => Effect::Admin,
+        Scope::ClearingCreate
+        | Scope::OrdersCancel
+        | Scope::OrdersCreate
+        | Scope::PredictionsOrdersWrite
+        | Scope::SessionHeartbeat => Effect::Trade,
+        Scope::AccountRead
+        | Scope::AddressesRead
+        | Scope::BalancesRead
+        | Scope::BanksRead
+        | Scope::ClearingRead
+        | Scope::FeesRead
+        | Scope::HistoryRead
+        | Scope::MarketRead
+        | Scope::OrdersRead
+        | Scope::PredictionsBalancesRead
+        | Scope::PredictionsOrdersRead
+        | Scope::PredictionsPositionsRead
+        | Scope::StakingRead => Effect::Read,
+    }
+}
+
 fn priority(scope: Scope, reads: bool) -> Priority {
     if scope == Scope::OrdersCancel {
         Priority::Cancel

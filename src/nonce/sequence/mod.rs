@@ -11,9 +11,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::nonce::unit::{Setting, Unit};
 use crate::call::{StopCause, words};
 use crate::clock::UnixMicros;
+use crate::nonce::unit::{Setting, Unit};
 
 /// The furthest a nonce may lead the checked clock.
 const MAX_LEAD_SECONDS: u64 = 60;
@@ -80,7 +80,9 @@ pub(crate) enum Verdict {
     /// It was taken: the request was authenticated.
     Accepted,
     NotIncreased,
-    OutsideWindow { server: Option<UnixMicros> },
+    OutsideWindow {
+        server: Option<UnixMicros>,
+    },
     NotANumber,
     /// The answer says nothing about nonces.
     Silent,
@@ -124,8 +126,8 @@ pub(crate) struct Kept {
 pub(crate) struct Sequence {
     mode: Mode,
     unit: Unit,
-    // Whether the operator named the unit: then it is not ours to change.
-    unit_is_set: bool,
+    // The unit that the operator named, which is not ours to change.
+    set_unit: Option<Unit>,
     serial: bool,
     // Whether the exchange ever took a nonce of this lane.
     succeeded: bool,
@@ -169,7 +171,7 @@ impl Sequence {
         Self {
             mode,
             unit: unit.unwrap_or(natural),
-            unit_is_set: unit.is_some(),
+            set_unit: unit,
             serial: mode != Mode::Time,
             succeeded: false,
             mark: 0,
@@ -241,7 +243,7 @@ impl Sequence {
 
     /// Takes in the answer to the learning probe. `false`: it taught nothing.
     pub(crate) fn learn(&mut self, verdict: Verdict) -> bool {
-        let unit = self.unit_is_set.then_some(self.unit);
+        let unit = self.set_unit;
         let mode = match verdict {
             Verdict::OutsideWindow { .. } => Mode::Time,
             Verdict::Accepted | Verdict::NotIncreased => Mode::Increasing,
@@ -261,8 +263,7 @@ impl Sequence {
             }
             (Verdict::OutsideWindow { .. }, Mode::Increasing | Mode::Unknown) => {
                 // The key was switched to time-based nonces.
-                let unit = self.unit_is_set.then_some(self.unit);
-                *self = Self::fresh(Mode::Time, unit);
+                *self = Self::fresh(Mode::Time, self.set_unit);
                 retry(resigns, Duration::ZERO, Next::Done)
             }
             // The clock has been set by the answer.
@@ -280,7 +281,7 @@ impl Sequence {
         match resigns {
             0 => Next::Again(Duration::ZERO),
             1 => Next::Again(pause),
-            2 if !self.succeeded && !self.unit_is_set && self.unit == Unit::Millis => {
+            2 if !self.succeeded && self.set_unit.is_none() && self.unit == Unit::Millis => {
                 self.mark = convert(self.mark, Unit::Millis, Unit::Micros);
                 self.reserved = 0;
                 self.unit = Unit::Micros;
@@ -294,7 +295,7 @@ impl Sequence {
         if self.succeeded {
             return Next::Stop(StopCause::KeyShared);
         }
-        if !self.unit_is_set && self.unit == Unit::Micros && self.mode == Mode::Increasing {
+        if self.set_unit.is_none() && self.unit == Unit::Micros && self.mode == Mode::Increasing {
             // The finer unit was no help either: stay where every other program can follow.
             *self = Self { unit: Unit::Millis, mark: 0, reserved: 0, ..*self };
         }

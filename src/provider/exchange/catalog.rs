@@ -41,7 +41,8 @@ type Row = (
 fn operation(row: &Row) -> Operation {
     let &(method, path, name, group, visibility, roles, oauth, scope, account, effect, ..) = row;
     let &(.., rate, retry, query, source) = row;
-    let list = |text: &str| text.split(',').filter(|it| !it.is_empty()).map(str::to_owned).collect();
+    let list =
+        |text: &str| text.split(',').filter(|it| !it.is_empty()).map(str::to_owned).collect();
     Operation {
         name: name.to_owned(),
         method,
@@ -76,10 +77,8 @@ fn priority(name: &str, effect: E) -> Priority {
     }
 }
 
-const OAS: &str =
-    "https://raw.githubusercontent.com/api-evangelist/gemini-trust/refs/heads/main/openapi/_original/gemini-trust-rest-openapi.yml";
-const PMS: &str =
-    "https://raw.githubusercontent.com/api-evangelist/gemini-trust/refs/heads/main/openapi/_original/gemini-trust-prediction-markets-openapi.yml";
+const OAS: &str = "https://raw.githubusercontent.com/api-evangelist/gemini-trust/refs/heads/main/openapi/_original/gemini-trust-rest-openapi.yml";
+const PMS: &str = "https://raw.githubusercontent.com/api-evangelist/gemini-trust/refs/heads/main/openapi/_original/gemini-trust-prediction-markets-openapi.yml";
 const DOC_MARKET: &str = "https://docs.gemini.com/rest/market-data";
 const DOC_FUNDS: &str = "https://docs.gemini.com/rest/fund-management";
 const DEV_CHANGES: &str = "https://developer.gemini.com/changelog/revision-history";

@@ -37,9 +37,12 @@ fn role_missing(evidence: &Evidence) -> Option<Finding> {
     let first = needed.split(',').next().unwrap_or("the role").trim().trim_end_matches('?');
     let settings = evidence.key_settings();
     let mut fix = vec![format!("{settings} → add {first}")];
-    fix.extend(evidence.client.as_ref().map(|client| {
-        format!("or point client `{client}` at a key that has it")
-    }));
+    fix.extend(
+        evidence
+            .client
+            .as_ref()
+            .map(|client| format!("or point client `{client}` at a key that has it")),
+    );
     Some(Finding {
         line: format!("{has}{operation} needs {needed}"),
         evidence: facts,
@@ -107,9 +110,7 @@ fn key_unknown_behind_a_signature(evidence: &Evidence) -> Option<Finding> {
     (evidence.reason() == Some("InvalidSignature")).then(|| Finding {
         confidence: Confidence::Possible,
         line: format!("{} may not exist any more", evidence.key_words()),
-        evidence: vec![
-            "a key that does not exist was once answered in the same words".to_owned(),
-        ],
+        evidence: vec!["a key that does not exist was once answered in the same words".to_owned()],
         fix: unknown_key_fixes(evidence),
         resolution: "immediate to 15 minutes",
         ..certain(Cause::KeyUnknown)
@@ -128,7 +129,8 @@ fn unknown_key_fixes(evidence: &Evidence) -> Vec<String> {
 fn nonce_stopped(evidence: &Evidence) -> Option<Finding> {
     let nonce = evidence.nonce.as_ref().filter(|_| is_nonce(evidence))?;
     let key = evidence.key_words();
-    let tried = format!("signed afresh {} times in `{}`: refused each time", nonce.n_resigns, nonce.unit);
+    let tried =
+        format!("signed afresh {} times in `{}`: refused each time", nonce.n_resigns, nonce.unit);
     match nonce.stopped? {
         StopCause::KeyShared => Some(Finding {
             line: format!("another program uses {key} too, and its nonces are above ours"),
@@ -136,7 +138,10 @@ fn nonce_stopped(evidence: &Evidence) -> Option<Finding> {
             fix: vec![
                 "give the other program a key of its own: a nonce sequence has one owner"
                     .to_owned(),
-                format!("{} → replace it, if its mark was raised for good", evidence.key_settings()),
+                format!(
+                    "{} → replace it, if its mark was raised for good",
+                    evidence.key_settings()
+                ),
                 "the key is tried again every 30 s".to_owned(),
             ],
             resolution: "immediate, once the other program is off the key",
@@ -149,7 +154,10 @@ fn nonce_stopped(evidence: &Evidence) -> Option<Finding> {
             fix: vec![
                 "name the unit of the program that used it: `nonce_unit = \"us\"` or `\"ns\"`"
                     .to_owned(),
-                format!("{} → or make a new key, best with time-based nonces", evidence.key_settings()),
+                format!(
+                    "{} → or make a new key, best with time-based nonces",
+                    evidence.key_settings()
+                ),
             ],
             resolution: "immediate",
             confidence: Confidence::Likely,

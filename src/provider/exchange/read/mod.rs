@@ -13,12 +13,12 @@ use std::sync::{Arc, LazyLock};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{API_KEY, PAYLOAD, SIGNATURE};
 use crate::call::{
-    AccountRule, Call, Effect, Method, Operation, Priority, QueryRule, RateClass, RetryClass, Scope,
-    Visibility, Withdrawal,
+    AccountRule, Call, Effect, Method, Operation, Priority, QueryRule, RateClass, RetryClass,
+    Scope, Visibility, Withdrawal,
 };
 use crate::json::Object;
+use crate::provider::exchange::{API_KEY, PAYLOAD, SIGNATURE};
 use crate::provider::routes::parameter;
 use crate::provider::{Asked, Route, Routes, Unreadable};
 
@@ -161,7 +161,8 @@ fn parameters(operation: &Operation, asked: &Asked<'_>) -> Result<Object, Unread
         None => Object::default(),
         Some(value) => {
             let text = BASE64_STANDARD.decode(value.as_bytes());
-            let fault = |it| Unreadable::Malformed(format!("`X-GEMINI-PAYLOAD` is no base64: {it}"));
+            let fault =
+                |it| Unreadable::Malformed(format!("`X-GEMINI-PAYLOAD` is no base64: {it}"));
             object("`X-GEMINI-PAYLOAD`", &text.map_err(fault)?)?
         }
     };
@@ -181,9 +182,9 @@ fn parameters(operation: &Operation, asked: &Asked<'_>) -> Result<Object, Unread
 fn object(place: &str, text: &[u8]) -> Result<Object, Unreadable> {
     let fault = |it| Unreadable::Malformed(format!("{place} is not acceptable as JSON: {it}"));
     let object = Object::parse(text).map_err(fault)?;
-    let odd = object.names().find(|name| {
-        WATCHED.iter().any(|it| it.eq_ignore_ascii_case(name) && it != name)
-    });
+    let odd = object
+        .names()
+        .find(|name| WATCHED.iter().any(|it| it.eq_ignore_ascii_case(name) && it != name));
     match odd {
         Some(name) => {
             let name = name.escape_default();

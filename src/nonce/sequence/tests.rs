@@ -1,0 +1,217 @@
+//! The state machine: what it promises, whatever clock and exchange do.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: UnixMicros = UnixMicros::from_secs(1_790_000_000);
+
+fn increasing() -> Sequence {
+    Sequence::new(Setting::Increasing, None, None)
+}
+
+fn time() -> Sequence {
+    Sequence::new(Setting::Time, None, None)
+}
+
+/// A nonce, with the disk playing along.
+fn take(sequence: &mut Sequence, now: UnixMicros) -> Result<Nonce, NotNow> {
+    match sequence.advance(now) {
+        Err(NotNow::Reserve(kept)) => {
+            sequence.reserved(kept);
+            sequence.advance(now)
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn forms() {
+    let now = UnixMicros(1_790_000_000_123_456);
+    assert_eq!(take(&mut increasing(), now).unwrap().to_string(), "1790000000123");
+    assert_eq!(take(&mut time(), now).unwrap().to_string(), "1790000000.123456");
+    let mut nanos = Sequence::new(Setting::Increasing, Some(Unit::Nanos), None);
+    assert_eq!(take(&mut nanos, now).unwrap().to_string(), "1790000000123456000");
+    let mut micros = Sequence::new(Setting::Increasing, Some(Unit::Micros), None);
+    assert_eq!(take(&mut micros, now).unwrap().to_string(), "1790000000123456");
+    let mut whole = Sequence::new(Setting::Time, Some(Unit::Seconds), None);
+    assert_eq!(take(&mut whole, now).unwrap().to_string(), "1790000000");
+    assert_eq!(Nonce::PROBE.to_string(), "1");
+}
+
+#[test]
+fn learning() {
+    let learned = |verdict| {
+        let mut sequence = Sequence::new(Setting::Auto, None, None);
+        assert_eq!(sequence.mode(), Mode::Unknown);
+        let taught = sequence.learn(verdict);
+        (taught, sequence.mode(), sequence.is_serial())
+    };
+    let outside = Verdict::OutsideWindow { server: Some(NOW) };
+    assert_eq!(learned(outside), (true, Mode::Time, false));
+    assert_eq!(learned(Verdict::NotIncreased), (true, Mode::Increasing, true));
+    assert_eq!(learned(Verdict::Accepted), (true, Mode::Increasing, true));
+    assert_eq!(learned(Verdict::Silent), (false, Mode::Unknown, true));
+}
+
+#[test]
+fn what_was_learned_is_kept_and_a_setting_overrules_it() {
+    let mut sequence = increasing();
+    take(&mut sequence, NOW).unwrap();
+    let kept = sequence.exact().unwrap();
+    let again = Sequence::new(Setting::Auto, None, Some(kept));
+    assert_eq!((again.mode(), again.unit()), (Mode::Increasing, Unit::Millis));
+    let other = Sequence::new(Setting::Time, None, Some(kept));
+    assert_eq!((other.mode(), other.unit()), (Mode::Time, Unit::Micros));
+}
+
+#[test]
+fn a_restart_goes_on_above_the_mark() {
+    let mut sequence = increasing();
+    let last = take(&mut sequence, NOW).unwrap();
+    let exact = sequence.exact().unwrap();
+    let mut again = Sequence::new(Setting::Auto, None, Some(exact));
+    // The clock has stepped back an hour's tenth of a second: the next value is still above.
+    let earlier = UnixMicros(NOW.0 - 100_000);
+    let waits = matches!(take(&mut again, earlier), Err(NotNow::Wait(_)));
+    assert!(waits, "a small lead from disk is waited for");
+    let next = take(&mut again, NOW.plus(Duration::from_millis(1))).unwrap();
+    assert!(next.value > last.value);
+}
+
+#[test]
+fn a_clock_far_behind_the_mark_is_not_trusted() {
+    let mut sequence = increasing();
+    take(&mut sequence, NOW).unwrap();
+    let hour_ago = UnixMicros(NOW.0 - 3_600_000_000);
+    assert_eq!(take(&mut sequence, hour_ago), Err(NotNow::ClockUntrusted));
+    let half_a_minute_ago = UnixMicros(NOW.0 - 30_000_000);
+    assert!(take(&mut sequence, half_a_minute_ago).is_ok());
+}
+
+#[test]
+fn whole_seconds_run_ahead_a_little_and_then_wait() {
+    let mut sequence = Sequence::new(Setting::Time, Some(Unit::Seconds), None);
+    for _ in 0..=20 {
+        take(&mut sequence, NOW).unwrap();
+    }
+    assert_eq!(take(&mut sequence, NOW), Err(NotNow::Wait(Duration::from_secs(1))));
+}
+
+#[test]
+fn a_collision_never_climbs_on_a_key_that_had_a_success() {
+    let mut sequence = increasing();
+    assert_eq!(sequence.settle(Verdict::Accepted, 0), Next::Done);
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 0), Next::Again(Duration::ZERO));
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 1), Next::Again(COLLISION_PAUSE));
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 2), Next::Stop(StopCause::KeyShared));
+    assert_eq!(sequence.unit(), Unit::Millis);
+}
+
+#[test]
+fn micros_are_tried_once_on_a_key_that_never_had_one() {
+    let mut sequence = increasing();
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 0), Next::Again(Duration::ZERO));
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 1), Next::Again(UNIT_PATIENCE));
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 2), Next::Again(Duration::ZERO));
+    assert_eq!(sequence.unit(), Unit::Micros);
+    let mut helped = sequence.clone();
+    assert_eq!(helped.settle(Verdict::Accepted, 3), Next::Done);
+    assert_eq!(helped.unit(), Unit::Micros);
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 3), Next::Stop(StopCause::Unit));
+    assert_eq!(sequence.unit(), Unit::Millis, "it stays where other programs can follow");
+}
+
+#[test]
+fn a_unit_that_was_set_is_never_changed() {
+    for unit in [Unit::Millis, Unit::Nanos] {
+        let mut sequence = Sequence::new(Setting::Increasing, Some(unit), None);
+        assert_eq!(sequence.settle(Verdict::NotIncreased, 2), Next::Stop(StopCause::Unit));
+        assert_eq!(sequence.unit(), unit);
+    }
+}
+
+#[test]
+fn a_time_based_key_falls_back_step_by_step() {
+    let mut sequence = time();
+    assert!(!sequence.is_serial());
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 0), Next::Again(Duration::ZERO));
+    assert!(sequence.is_serial());
+    assert_eq!(sequence.unit(), Unit::Micros, "the unit is kept");
+    let mut sequence = time();
+    assert_eq!(sequence.settle(Verdict::NotANumber, 0), Next::Again(Duration::ZERO));
+    assert_eq!((sequence.unit(), sequence.is_serial()), (Unit::Seconds, true));
+    let outside = Verdict::OutsideWindow { server: Some(NOW) };
+    assert_eq!(time().settle(outside, 0), Next::Again(Duration::ZERO));
+    assert_eq!(time().settle(outside, 3), Next::Done);
+}
+
+#[test]
+fn a_key_that_was_switched_to_time_is_followed() {
+    let mut sequence = increasing();
+    let outside = Verdict::OutsideWindow { server: Some(NOW) };
+    assert_eq!(sequence.settle(outside, 0), Next::Again(Duration::ZERO));
+    assert_eq!((sequence.mode(), sequence.is_serial()), (Mode::Time, false));
+}
+
+fn sequences() -> impl Strategy<Value = Sequence> {
+    let units = [None, Some(Unit::Millis), Some(Unit::Micros), Some(Unit::Nanos)];
+    let setting = prop::sample::select(&[Setting::Increasing, Setting::Time][..]);
+    (setting, prop::sample::select(units.to_vec())).prop_map(|(setting, unit)| {
+        let unit = unit.filter(|_| setting == Setting::Increasing);
+        Sequence::new(setting, unit, None)
+    })
+}
+
+/// What may happen to a sequence.
+#[derive(Clone, Debug)]
+enum Event {
+    /// The clock shows so many milliseconds after `NOW`, and a nonce is wanted.
+    Wanted(u64),
+    /// The process is killed; what was reserved is on disk.
+    Killed,
+    /// It ends in order.
+    Ended,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        8 => (0..120_000_u64).prop_map(Event::Wanted),
+        1 => Just(Event::Killed),
+        1 => Just(Event::Ended),
+    ];
+    prop::collection::vec(event, 1..80)
+}
+
+proptest! {
+    #[test]
+    fn strictly_increases_and_never_leads(start in sequences(), events in events()) {
+        let setting = match start.mode() {
+            Mode::Time => Setting::Time,
+            Mode::Increasing | Mode::Unknown => Setting::Increasing,
+        };
+        let unit = start.unit();
+        let (mut sequence, mut disk, mut last) = (start, None, 0);
+        for event in events {
+            match event {
+                Event::Wanted(millis) => {
+                    let now = NOW.plus(Duration::from_millis(millis));
+                    if let Err(NotNow::Reserve(kept)) = sequence.advance(now) {
+                        disk = Some(kept);
+                        sequence.reserved(kept);
+                    }
+                    let Ok(nonce) = sequence.advance(now) else { continue };
+                    prop_assert!(nonce.value > last, "{} after {last}", nonce.value);
+                    let limit = unit.of(now.plus(Duration::from_secs(61)));
+                    prop_assert!(nonce.value <= limit, "{} leads {limit}", nonce.value);
+                    last = nonce.value;
+                }
+                Event::Killed => sequence = Sequence::new(setting, Some(unit), disk),
+                Event::Ended => {
+                    disk = sequence.exact().or(disk);
+                    sequence = Sequence::new(setting, Some(unit), disk);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Real processes and real sockets for the tests.
+
+use std::process::{Command, Output};
+
+/// Runs the built binary to its end.
+pub(crate) fn geminid(arguments: &[&str]) -> Output {
+    command().args(arguments).output().unwrap()
+}
+
+/// The built binary, in an environment that says nothing.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_geminid"));
+    command.env_clear().env("HOME", std::env::temp_dir());
+    command
+}
