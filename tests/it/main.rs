@@ -2,7 +2,17 @@
 //! the suite links once.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, reason = "that is how a test says no")]
+#![expect(clippy::indexing_slicing, reason = "a missing part fails the test, as it should")]
+#![expect(clippy::disallowed_types, reason = "tests wait in real time, for real processes")]
+#![expect(clippy::disallowed_methods, reason = "tests start what they test")]
 
 mod catalog;
+mod command_line;
+mod diagnoses;
+mod lifecycle;
+mod nonces;
+mod secrets;
 mod simulator;
 mod support;
+mod through;

@@ -1,6 +1,12 @@
 //! Real processes and real sockets for the tests.
 
+mod bot;
+mod proxy;
+
 use std::process::{Command, Output};
+
+pub(crate) use self::bot::{Answer, Bot};
+pub(crate) use self::proxy::{Exchange, Proxy, Settings};
 
 /// Runs the built binary to its end.
 pub(crate) fn geminid(arguments: &[&str]) -> Output {

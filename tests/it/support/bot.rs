@@ -1,0 +1,95 @@
+//! A bot: plain HTTP to the proxy.
+
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use sha2::Sha384;
+
+/// Calls one proxy, with the same headers each time.
+#[derive(Clone, Debug)]
+pub(crate) struct Bot {
+    client: Client<HttpConnector, Full<Bytes>>,
+    here: SocketAddr,
+    headers: HeaderMap,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Bot {
+    pub(crate) fn new(here: SocketAddr) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { client, here, headers: HeaderMap::new() }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.insert(name, value.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Signs a payload as a bot's own library does.
+    pub(crate) fn signing(self, key: &str, secret: &str, payload: &str) -> Self {
+        let payload = BASE64_STANDARD.encode(payload);
+        let mut mac = Hmac::<Sha384>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(payload.as_bytes());
+        let tag = mac.finalize().into_bytes();
+        let signature: String = tag.iter().map(|it| format!("{it:02x}")).collect();
+        self.with("x-gemini-apikey", key)
+            .with("x-gemini-payload", &payload)
+            .with("x-gemini-signature", &signature)
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.ask(Method::POST, path, body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, "").await
+    }
+
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: &str) -> Answer {
+        let mut request = Request::new(Full::new(Bytes::from(body.to_owned())));
+        *request.method_mut() = method;
+        *request.uri_mut() = format!("http://{}{path}", self.here).parse().unwrap();
+        *request.headers_mut() = self.headers.clone();
+        let response = self.client.request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        let shown = String::from_utf8_lossy(&self.body);
+        serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault}: {shown}"))
+    }
+
+    /// A header's text; empty if it is absent.
+    pub(crate) fn header(&self, name: &str) -> String {
+        self.headers.get(name).map(|it| it.to_str().unwrap().to_owned()).unwrap_or_default()
+    }
+
+    /// Status, outcome and cause, as the headers tell them.
+    pub(crate) fn told(&self) -> (u16, String, String) {
+        (self.status.as_u16(), self.header("geminid-outcome"), self.header("geminid-cause"))
+    }
+}

@@ -1,0 +1,260 @@
+//! The built binary before a simulated exchange.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use geminid::simulator::{KeySpec, NonceRule, Options, Role, Simulator};
+
+use super::{Bot, command};
+
+/// How long anything may take before a test is given up: far longer than it ever does.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A simulated exchange with the keys that the tests use.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) simulator: Simulator,
+    dir: Dir,
+}
+
+/// A directory that goes when the test goes.
+#[derive(Debug)]
+pub(crate) struct Dir(PathBuf);
+
+/// What differs from the usual configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Put under the key `trading`.
+    pub(crate) key: &'static str,
+    /// Put under the client `bot`.
+    pub(crate) client: &'static str,
+    /// Put at the end.
+    pub(crate) more: &'static str,
+    pub(crate) arguments: &'static [&'static str],
+    /// Put under the upstream.
+    pub(crate) upstream: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let client = "credential = [{ none = true }, { token_sha256 = \"TOKEN\" }, { key = \"account-standin\", secret = { value = \"stand-in-secret\" } }]\nscopes = [\"trader\"]";
+        Self { key: "", client, more: "", arguments: &[], upstream: "" }
+    }
+}
+
+/// A running proxy; it is killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    log: Arc<(Mutex<Vec<String>>, Condvar)>,
+}
+
+impl Exchange {
+    pub(crate) const KEY: &'static str = "account-realTrader00001";
+    pub(crate) const SECRET: &'static str = "the-real-secret-of-the-trader";
+    pub(crate) const AUDITOR: &'static str = "account-realAuditor0002";
+    pub(crate) const MASTER: &'static str = "master-realGroup00003";
+    pub(crate) const TOKEN: &'static str = "the-token-of-the-bot";
+
+    pub(crate) async fn start(nonce: NonceRule) -> Self {
+        Self::start_with(nonce, |_| {}).await
+    }
+
+    pub(crate) async fn start_with(nonce: NonceRule, change: impl FnOnce(&mut Options)) -> Self {
+        let mut trader = KeySpec::new(Self::KEY, Self::SECRET);
+        trader.nonce = nonce;
+        trader.roles = vec![Role::Trader, Role::FundManager];
+        let mut auditor = KeySpec::new(Self::AUDITOR, "the-real-secret-of-the-auditor");
+        auditor.roles = vec![Role::Auditor];
+        let mut master = KeySpec::new(Self::MASTER, "the-real-secret-of-the-master");
+        master.roles = vec![Role::Administrator, Role::Trader];
+        master.accounts = vec!["primary".to_owned(), "cold".to_owned()];
+        let keys = vec![trader, auditor, master];
+        let mut options = Options { keys, ..Options::default() };
+        change(&mut options);
+        let simulator = Simulator::start(options).await.unwrap();
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("geminid-it-{}-{number}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("ca.pem"), simulator.ca_pem()).unwrap();
+        Self { simulator, dir: Dir(dir) }
+    }
+
+    /// Ends the exchange and leaves its files.
+    pub(crate) async fn stop_exchange(self) -> Dir {
+        let Self { simulator, dir } = self;
+        simulator.stop().await;
+        dir
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir.0
+    }
+
+    /// Starts a proxy before this exchange and waits until it is ready.
+    pub(crate) async fn proxy(&self, settings: &Settings) -> Proxy {
+        self.proxy_in("state", settings).await
+    }
+
+    /// The same, with a state directory of another name.
+    pub(crate) async fn proxy_in(&self, state: &str, settings: &Settings) -> Proxy {
+        let proxy = self.proxy_unready(state, settings).await;
+        let began = Instant::now();
+        while Bot::new(proxy.admin).get("/readyz").await.status != 200 {
+            assert!(began.elapsed() < PATIENCE, "never ready:\n{}", proxy.log().join("\n"));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        proxy
+    }
+
+    pub(crate) async fn proxy_unready(&self, state: &str, settings: &Settings) -> Proxy {
+        let text = self.configuration(state, settings);
+        let file = self.dir.0.join(format!("{state}.toml"));
+        std::fs::write(&file, text).unwrap();
+        let mut command = command();
+        command.args(["serve", "--log-format", "json", "--config"]).arg(&file);
+        command.args(settings.arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        tokio::task::spawn_blocking(|| Proxy::watch(child)).await.unwrap()
+    }
+
+    fn configuration(&self, state: &str, settings: &Settings) -> String {
+        let Settings { key, client, more, upstream, .. } = settings;
+        let token = sha256(Self::TOKEN);
+        let client = client.replace("TOKEN", &token);
+        let more = more.replace("TOKEN", &token);
+        format!(
+            r#"
+listen = {{ admin = "127.0.0.1:0" }}
+state = {{ dir = "{state}" }}
+
+[[upstreams]]
+environment = "simulator"
+url = "{url}"
+ca_file = "ca.pem"
+listen = ["127.0.0.1:0"]
+{upstream}
+
+[[keys]]
+name = "trading"
+api_key = "{api_key}"
+api_secret = {{ value = "{secret}" }}
+{key}
+
+[[keys]]
+name = "reporting"
+api_key = "{auditor}"
+api_secret = {{ value = "the-real-secret-of-the-auditor" }}
+
+[[keys]]
+name = "group"
+api_key = "{master}"
+api_secret = {{ value = "the-real-secret-of-the-master" }}
+account = "primary"
+
+[[clients]]
+name = "bot"
+key = "trading"
+{client}
+{more}
+"#,
+            url = self.simulator.url(),
+            api_key = Self::KEY,
+            secret = Self::SECRET,
+            auditor = Self::AUDITOR,
+            master = Self::MASTER,
+        )
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+impl Proxy {
+    /// Collects the log, and reads from it where the proxy listens.
+    fn watch(mut child: Child) -> Self {
+        let log: Arc<(Mutex<Vec<String>>, Condvar)> = Arc::default();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let into = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                into.0.lock().unwrap().push(line);
+                into.1.notify_all();
+            }
+        });
+        let address = |word: &str| {
+            let line = wait_for(&log, |line| line.contains(word));
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            line["address"].as_str().unwrap().parse().unwrap()
+        };
+        let (serving, admin) = (address("\"serving\""), address("probes and metrics"));
+        Self { child, address: serving, admin, log }
+    }
+
+    pub(crate) fn bot(&self) -> Bot {
+        Bot::new(self.address)
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.0.lock().unwrap().clone()
+    }
+
+    /// Waits for a log line and returns it.
+    pub(crate) async fn line(&self, has: &'static str) -> String {
+        let log = Arc::clone(&self.log);
+        let wait = move || wait_for(&log, |line| line.contains(has));
+        tokio::task::spawn_blocking(wait).await.unwrap()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it by SIGTERM and waits.
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
+        let id = self.id().to_string();
+        let status = std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(status.success());
+        tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap()
+    }
+
+    /// Ends it by SIGKILL and waits.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[track_caller]
+fn wait_for(log: &(Mutex<Vec<String>>, Condvar), fits: impl Fn(&str) -> bool) -> String {
+    let (lines, grown) = log;
+    let missing = |lines: &mut Vec<String>| !lines.iter().any(|it| fits(it));
+    let guard = lines.lock().unwrap();
+    let (lines, late) = grown.wait_timeout_while(guard, PATIENCE, missing).unwrap();
+    assert!(!late.timed_out(), "the line never came:\n{}", lines.join("\n"));
+    lines.iter().find(|it| fits(it)).unwrap().clone()
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(text.as_bytes()).iter().map(|it| format!("{it:02x}")).collect()
+}

@@ -1,0 +1,322 @@
+//! Requests that go through: what the exchange receives, and what the bot gets.
+
+use geminid::simulator::NonceRule;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Exchange, Proxy, Settings};
+
+const ORDER: &str = r#"{"symbol":"btcusd","amount":"0.01","price":"1000.00","side":"buy","type":"exchange limit","client_order_id":"x-1"}"#;
+
+async fn stage() -> (Exchange, Proxy) {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let proxy = exchange.proxy(&Settings::default()).await;
+    (exchange, proxy)
+}
+
+/// The signed requests to `path` that the exchange has seen.
+fn seen(exchange: &Exchange, path: &str) -> usize {
+    exchange.simulator.ledger().at_path(path).len()
+}
+
+#[tokio::test]
+async fn unsigned_json_leaves_signed_as_documented() {
+    let (exchange, proxy) = stage().await;
+    let answer = proxy.bot().post("/v1/order/new", ORDER).await;
+    assert_eq!(answer.told(), (200, "executed".to_owned(), String::new()));
+    assert_eq!(answer.header("geminid-request-id").len(), 26);
+    assert_eq!(answer.json()["client_order_id"], "x-1");
+
+    let ledger = exchange.simulator.ledger();
+    let sent = ledger.at_path("/v1/order/new");
+    let sent = sent.last().unwrap();
+    assert_eq!(sent.body_bytes, 0);
+    assert_eq!(sent.headers.content_type.as_deref(), Some("text/plain"));
+    assert_eq!(sent.headers.cache_control.as_deref(), Some("no-cache"));
+    assert_eq!(sent.headers.content_length.as_deref(), Some("0"));
+    let url = exchange.simulator.url();
+    assert_eq!(sent.headers.host.as_deref(), url.strip_prefix("https://"));
+    let forbidden = ["authorization", "proxy-authorization", "cookie", "connection", "x-extra"];
+    assert!(!sent.headers.names.iter().any(|it| forbidden.contains(&it.as_str())));
+    let payload: Value = serde_json::from_str(sent.payload.as_deref().unwrap()).unwrap();
+    assert_eq!(payload["request"], "/v1/order/new");
+    assert_eq!(payload["amount"], "0.01");
+    assert!(payload.get("account").is_none());
+}
+
+#[tokio::test]
+async fn three_ways_to_say_who_one_is() {
+    let (exchange, proxy) = stage().await;
+    let bot = || proxy.bot().with("x-extra", "1").with("cookie", "a=b");
+    let basic = "Basic dTp0aGUtdG9rZW4tb2YtdGhlLWJvdA==";
+    let payload = r#"{"request":"/v1/balances","nonce":"5"}"#;
+    for bot in [
+        bot(),
+        bot().with_token(Exchange::TOKEN),
+        bot().with("proxy-authorization", basic),
+        bot().signing("account-standin", "stand-in-secret", payload),
+    ] {
+        assert_eq!(bot.post("/v1/balances", "").await.told().0, 200, "{bot:?}");
+    }
+    assert_eq!(seen(&exchange, "/v1/balances"), 4);
+}
+
+#[tokio::test]
+async fn refusals_send_nothing() {
+    let (exchange, proxy) = stage().await;
+    let bot = || proxy.bot();
+    let signed = |payload: &str| bot().signing("account-standin", "stand-in-secret", payload);
+    let other = r#"{"request":"/v1/order/cancel","nonce":1}"#;
+    let before = exchange.simulator.ledger().requests().len();
+    let refusals: Vec<(Answer, u16, &str, &str)> = vec![
+        (
+            bot().with_token("wrong").post("/v1/balances", "").await,
+            401,
+            "client-credential-wrong",
+            "InvalidApiKey",
+        ),
+        (
+            bot()
+                .with_token("wrong")
+                .with("proxy-authorization", "Bearer x")
+                .post("/v1/balances", "")
+                .await,
+            400,
+            "client-ambiguous",
+            "InvalidApiKey",
+        ),
+        (
+            bot().with("x-gemini-apikey", "account-dummy").post("/v1/balances", "").await,
+            401,
+            "client-credential-wrong",
+            "InvalidApiKey",
+        ),
+        (
+            bot().with("origin", "http://evil.test").post("/v1/balances", "").await,
+            403,
+            "browser-request",
+            "RemoteAddressForbidden",
+        ),
+        (
+            bot().with("sec-fetch-site", "cross-site").get("/v1/symbols").await,
+            403,
+            "browser-request",
+            "RemoteAddressForbidden",
+        ),
+        (
+            bot().with("host", "evil.test").get("/v1/symbols").await,
+            421,
+            "host-refused",
+            "RemoteAddressForbidden",
+        ),
+        (
+            bot().post("/v1/order/new", r#"{"a":1,"a":2}"#).await,
+            400,
+            "request-malformed",
+            "InvalidJson",
+        ),
+        (
+            bot().post("/v1/order/new", "symbol=btcusd").await,
+            400,
+            "request-malformed",
+            "InvalidJson",
+        ),
+        (
+            bot().with("content-encoding", "gzip").post("/v1/balances", "x").await,
+            415,
+            "request-malformed",
+            "InvalidJson",
+        ),
+        (
+            bot().post("/v1/order/new", &format!("{{\"a\":\"{}\"}}", "x".repeat(70_000))).await,
+            413,
+            "request-too-large",
+            "InvalidJson",
+        ),
+        (
+            bot()
+                .with("x-gemini-payload", "eyJhIjoxfQ==")
+                .post("/v1/order/new", r#"{"a":2}"#)
+                .await,
+            400,
+            "payload-ambiguous",
+            "InvalidJson",
+        ),
+        (
+            signed(other).post("/v1/order/new", "").await,
+            400,
+            "payload-path-mismatch",
+            "EndpointMismatch",
+        ),
+        (bot().post("/v3/unknown", "").await, 403, "operation-unknown", "MissingRole"),
+        (bot().get("/v1/balances").await, 405, "method-wrong", "EndpointNotFound"),
+        (bot().ask(Method::PUT, "/v1/symbols", "").await, 405, "method-wrong", "EndpointNotFound"),
+        (
+            bot().post("/v1/withdraw/btc", r#"{"address":"x","amount":"1"}"#).await,
+            403,
+            "scope-missing",
+            "MissingRole",
+        ),
+        (bot().post("/v1/oauth/revokeByToken", "").await, 403, "operation-unknown", "MissingRole"),
+        (bot().get("/v1/../v1/symbols").await, 400, "request-malformed", "InvalidJson"),
+        (bot().get("/v1//symbols").await, 400, "request-malformed", "InvalidJson"),
+        (
+            bot().with("upgrade", "websocket").get("/v2/marketdata").await,
+            403,
+            "operation-unknown",
+            "MissingRole",
+        ),
+    ];
+    for (answer, status, cause, reason) in &refusals {
+        let expected = (*status, "not_sent".to_owned(), (*cause).to_owned());
+        assert_eq!(answer.told(), expected, "{}", String::from_utf8_lossy(&answer.body));
+        let json = answer.json();
+        assert_eq!(json["result"], "error");
+        assert_eq!(json["reason"], *reason);
+        assert!(json["message"].is_string());
+        assert_eq!(json["diagnosis"]["cause"], *cause);
+        assert_eq!(json["diagnosis"]["decided_by"], "proxy");
+        assert_eq!(json["diagnosis"]["outcome"], "not_sent");
+        assert_eq!(json["diagnosis"]["docs"], format!("docs/diagnosis.md#{cause}"));
+        assert!(answer.header("proxy-status").contains("geminid; error="));
+        assert!(answer.headers.keys().all(|it| !it.as_str().starts_with("access-control")));
+    }
+    assert_eq!(exchange.simulator.ledger().requests().len(), before);
+}
+
+#[tokio::test]
+async fn public_data_needs_no_client_and_carries_no_token() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let client = "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"trader\"]";
+    let proxy = exchange.proxy(&Settings { client, ..Settings::default() }).await;
+    for bot in
+        [proxy.bot(), proxy.bot().with_token("wrong"), proxy.bot().with_token(Exchange::TOKEN)]
+    {
+        let answer = bot.get("/v1/pubticker/btcusd").await;
+        assert_eq!(answer.told().0, 200);
+    }
+    let ledger = exchange.simulator.ledger();
+    for sent in ledger.at_path("/v1/pubticker/btcusd") {
+        assert!(sent.key.is_none());
+        assert!(!sent.headers.names.iter().any(|it| it == "authorization"));
+    }
+    assert_eq!(proxy.bot().post("/v1/balances", "").await.told().2, "client-unidentified");
+    // Uncatalogued and unsigned: it goes through, and the exchange says what it is.
+    assert_eq!(proxy.bot().get("/v9/nothing").await.status, 404);
+}
+
+#[tokio::test]
+async fn without_public_data_every_call_needs_a_client() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let client = "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"view-balances\"]";
+    let settings = Settings { client, upstream: "public = false", ..Settings::default() };
+    let proxy = exchange.proxy(&settings).await;
+    assert_eq!(proxy.bot().get("/v1/symbols").await.told().2, "client-unidentified");
+    let bot = proxy.bot().with_token(Exchange::TOKEN);
+    assert_eq!(bot.get("/v1/symbols").await.told().0, 200);
+    assert_eq!(bot.get("/v9/nothing").await.told().0, 403);
+}
+
+#[tokio::test]
+async fn a_forward_proxy_is_asked_in_its_own_words() {
+    let (exchange, proxy) = stage().await;
+    let ask = |extra: &'static str, path: &'static str| {
+        let text = format!(
+            "POST http://api.gemini.com{path} HTTP/1.1\r\nHost: api.gemini.com\r\n{extra}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        raw(proxy.address, text)
+    };
+    let good = "Proxy-Authorization: Basic dTp0aGUtdG9rZW4tb2YtdGhlLWJvdA==\r\n";
+    assert!(ask(good, "/v1/balances").await.starts_with("HTTP/1.1 200 "));
+    let wrong = ask("Proxy-Authorization: Basic dTp3cm9uZw==\r\n", "/v1/balances").await;
+    assert!(wrong.starts_with("HTTP/1.1 407 "), "{wrong}");
+    assert!(wrong.contains("proxy-authenticate"), "{wrong}");
+    assert_eq!(seen(&exchange, "/v1/balances"), 1);
+}
+
+/// Sends bytes as they are and returns all that comes back.
+async fn raw(address: std::net::SocketAddr, text: String) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_signed_order_counts_once_and_a_signed_read_may_repeat() {
+    let (exchange, proxy) = stage().await;
+    let pair = ("account-standin", "stand-in-secret");
+    let order = format!("{{\"request\":\"/v1/order/new\",\"nonce\":7,{}", &ORDER[1..]);
+    let bot = proxy.bot().signing(pair.0, pair.1, &order);
+    assert_eq!(bot.post("/v1/order/new", "").await.told().0, 200);
+    assert_eq!(
+        bot.post("/v1/order/new", "").await.told(),
+        (400, "not_sent".to_owned(), "client-replay".to_owned())
+    );
+    // The same nonce on another text is another request.
+    let other = order.replace("x-1", "x-2");
+    let bot = proxy.bot().signing(pair.0, pair.1, &other);
+    assert_eq!(bot.post("/v1/order/new", "").await.told().0, 200);
+    let read = r#"{"request":"/v1/balances","nonce":7}"#;
+    let bot = proxy.bot().signing(pair.0, pair.1, read);
+    for _ in 0..2 {
+        assert_eq!(bot.post("/v1/balances", "").await.told().0, 200);
+    }
+    assert_eq!(seen(&exchange, "/v1/order/new"), 2);
+}
+
+#[tokio::test]
+async fn a_master_key_names_its_account() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let more = "[[clients]]\nname = \"group-bot\"\nkey = \"group\"\ncredential = { token_sha256 = \"TOKEN\" }\nscopes = [\"trader\"]\naccounts = [\"cold\"]";
+    let client = "credential = { none = true }\nscopes = [\"auditor\"]";
+    let proxy = exchange.proxy(&Settings { client, more, ..Settings::default() }).await;
+    let bot = proxy.bot().with_token(Exchange::TOKEN);
+    assert_eq!(bot.post("/v1/balances", "").await.told().0, 200);
+    assert_eq!(bot.post("/v1/balances", r#"{"account":"cold"}"#).await.told().0, 200);
+    assert_eq!(
+        bot.post("/v1/balances", r#"{"account":"other"}"#).await.told().2,
+        "account-refused"
+    );
+    assert_eq!(bot.post("/v1/roles", "").await.told().0, 200);
+    let accounts = |path: &str| -> Vec<Value> {
+        let ledger = exchange.simulator.ledger();
+        let payload = |it: &str| serde_json::from_str::<Value>(it).unwrap()["account"].clone();
+        ledger.at_path(path).iter().map(|it| payload(it.payload.as_deref().unwrap())).collect()
+    };
+    assert_eq!(accounts("/v1/balances"), [json!("primary"), json!("cold")]);
+    assert!(accounts("/v1/roles").iter().all(Value::is_null));
+}
+
+#[tokio::test]
+async fn withdrawals_go_to_listed_destinations_only() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let client = "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"send-crypto\"]\n[[clients.withdrawals]]\ncurrency = \"btc\"\nnetwork = \"bitcoin\"\naddress = \"bc1qmine\"";
+    let proxy = exchange.proxy(&Settings { client, ..Settings::default() }).await;
+    let bot = proxy.bot().with_token(Exchange::TOKEN);
+    let to = |address: &str| format!(r#"{{"address":"{address}","amount":"0.1"}}"#);
+    assert_eq!(bot.post("/v1/withdraw/BTC", &to("bc1qmine")).await.told().0, 200);
+    let thief = bot.post("/v1/withdraw/BTC", &to("bc1qthief")).await;
+    assert_eq!(thief.told(), (403, "not_sent".to_owned(), "withdrawal-refused".to_owned()));
+    assert_eq!(bot.post("/v1/withdraw/usd", &to("bc1qmine")).await.told().2, "scope-missing");
+    assert_eq!(seen(&exchange, "/v1/withdraw/BTC"), 1);
+}
+
+#[tokio::test]
+async fn an_answer_passes_byte_for_byte() {
+    let (exchange, proxy) = stage().await;
+    let body = "{\"a\" : 12345678901234567890.123456789012345678 ,\n \"é\":\"\\u00e9\"}";
+    let rule = json!({"path":"/v1/pubticker/*","times":0,"do":{"answer":{"status":200,"body":body,"headers":{"content-type":"application/json","x-upstream":"1","set-cookie":"a=b","access-control-allow-origin":"*"}}}});
+    exchange.simulator.script(&rule.to_string()).unwrap();
+    let answer = proxy.bot().get("/v1/pubticker/btcusd").await;
+    assert_eq!(answer.body, body.as_bytes());
+    assert_eq!(answer.header("x-upstream"), "1");
+    assert_eq!(answer.header("set-cookie") + &answer.header("access-control-allow-origin"), "");
+    // A rejection that is not about access stays as it is.
+    let answer = proxy.bot().post("/v1/order/status", r#"{"order_id":1}"#).await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.json().get("diagnosis").is_none());
+    assert_eq!(answer.header("geminid-outcome"), "rejected");
+}
