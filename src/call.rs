@@ -320,6 +320,39 @@ impl Identified {
     }
 }
 
+/// A call as tests want one.
+#[cfg(test)]
+pub(crate) fn example(name: &str, scope: Option<Scope>, effect: Effect) -> Call {
+    let operation = Operation {
+        name: name.to_owned(),
+        method: Method::Post,
+        path: format!("/v1/{name}"),
+        group: String::new(),
+        visibility: Visibility::Private,
+        roles: Vec::new(),
+        oauth_scopes: Vec::new(),
+        scope,
+        account: AccountRule::Inject,
+        effect,
+        rate: RateClass::Private,
+        retry: RetryClass::Never,
+        query: QueryRule::Refused,
+        priority: Priority::Read,
+        source: String::new(),
+    };
+    Call {
+        path: operation.path.clone(),
+        operation: Arc::new(operation),
+        scope,
+        effect,
+        query: None,
+        parameters: Object::default(),
+        account: None,
+        withdrawal: None,
+        reaches_whole_key: false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -137,3 +137,64 @@ impl From<Kept> for Mark {
         Self { version: 1, mode, unit, serial, succeeded, mark }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nonce::{Mode, Unit};
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir =
+            std::env::temp_dir().join(format!("geminid-journal-{}-{name}", std::process::id()));
+        drop(fs::remove_dir_all(&dir));
+        dir
+    }
+
+    fn kept(mark: u64, exact: bool) -> Kept {
+        let (mode, unit) = (Mode::Increasing, Unit::Millis);
+        Kept { mode, unit, serial: true, succeeded: true, mark, exact }
+    }
+
+    fn read(dir: &StateDir) -> Option<u64> {
+        dir.marks("f").unwrap().0.map(|it| it.mark)
+    }
+
+    #[test]
+    fn marks_come_back_and_fall_only_at_an_orderly_end() {
+        let path = scratch("marks");
+        let dir = StateDir::open(&path).unwrap();
+        assert_eq!(read(&dir), None);
+        let marks = dir.marks("f").unwrap().1;
+        marks.write(kept(20, false)).unwrap();
+        assert_eq!(read(&dir), Some(20));
+        marks.write(kept(10, false)).unwrap();
+        assert_eq!(read(&dir), Some(20), "an older write that comes late changes nothing");
+        marks.write(kept(15, true)).unwrap();
+        assert_eq!(read(&dir), Some(15));
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_stops_the_start() {
+        let path = scratch("corrupt");
+        let dir = StateDir::open(&path).unwrap();
+        let good = Mark::from(kept(7, false)).to_text();
+        for text in ["", "{}", "null", good.get(..20).unwrap(), &good.replace("ms", "hours")] {
+            fs::write(path.join("nonce-f.json"), text).unwrap();
+            assert!(matches!(dir.marks("f"), Err(StateError::Corrupt { .. })), "{text}");
+        }
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn one_process_at_a_time_and_nobody_else_looks_in() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = scratch("lock");
+        let first = StateDir::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(matches!(StateDir::open(&path), Err(StateError::InUse { .. })));
+        drop(first);
+        assert!(StateDir::open(&path).is_ok());
+        fs::remove_dir_all(path).unwrap();
+    }
+}

@@ -140,6 +140,7 @@ impl Proxy {
             headers: &head.headers,
             body: &body,
             payload_is_signed: caller.as_ref().is_some_and(|it| it.who.how() == Identity::StandIn),
+            public: self.public,
         };
         let call = self.provider.read(&self.routes, &asked)?;
         record.call(&call);

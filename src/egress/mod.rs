@@ -8,7 +8,7 @@
 //! 4. A failure says whether anything can have left. Only "no connection was had" and hyper's
 //!    "cancelled before it was written" count as not sent.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -181,16 +181,13 @@ fn explain(fault: &ClientError) -> SendError {
     SendError { sent: Sent::Maybe, kind: SendFault::Closed(words) }
 }
 
-fn is_tls(fault: &ClientError) -> bool {
-    let mut source = fault.source();
-    while let Some(it) = source {
-        let inner = it.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if inner.is_some_and(|it| it.is::<rustls::Error>()) || it.is::<rustls::Error>() {
-            return true;
-        }
-        source = it.source();
+/// Whether TLS is at the bottom of it. An `io::Error` hides what it wraps from `source`.
+fn is_tls(fault: &(dyn Error + 'static)) -> bool {
+    if fault.is::<rustls::Error>() {
+        return true;
     }
-    false
+    let wrapped = fault.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    wrapped.is_some_and(|it| is_tls(it)) || fault.source().is_some_and(is_tls)
 }
 
 /// The causes in one line. None of them holds a header or a body.

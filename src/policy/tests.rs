@@ -6,41 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::call::{
-    AccountRule, Method, Operation, Priority, QueryRule, RateClass, RetryClass, Visibility,
-};
-use crate::json::Object;
-
-fn call(name: &str, scope: Option<Scope>, effect: Effect) -> Call {
-    let operation = Operation {
-        name: name.to_owned(),
-        method: Method::Post,
-        path: format!("/v1/{name}"),
-        group: String::new(),
-        visibility: Visibility::Private,
-        roles: Vec::new(),
-        oauth_scopes: Vec::new(),
-        scope,
-        account: AccountRule::Inject,
-        effect,
-        rate: RateClass::Private,
-        retry: RetryClass::Never,
-        query: QueryRule::Refused,
-        priority: Priority::Read,
-        source: String::new(),
-    };
-    Call {
-        path: operation.path.clone(),
-        operation: Arc::new(operation),
-        scope,
-        effect,
-        query: None,
-        parameters: Object::default(),
-        account: None,
-        withdrawal: None,
-        reaches_whole_key: false,
-    }
-}
+use crate::call::{Visibility, example as call};
 
 fn who(how: Identity) -> Identified {
     Identified::proven(ClientId::new("bot"), how)

@@ -82,6 +82,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) body: &'a [u8],
     /// Whether the client signed its payload, so that every word of it was meant.
     pub(crate) payload_is_signed: bool,
+    /// Whether what is public goes to everyone: then so does what the catalogue does not know.
+    pub(crate) public: bool,
 }
 
 /// Why a request cannot be read as a call.

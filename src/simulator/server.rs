@@ -18,10 +18,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::Request;
 use http::Response;
 use http::Version;
 use http::header;
+use http::header::HOST;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -126,12 +128,19 @@ async fn respond(request: Request<Incoming>, visitor: Visitor) -> Response<Outgo
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return hang_up(&close).await;
     };
+    let mut headers = head.headers;
+    // HTTP/2 says the host in the request's own authority.
+    if let Some(authority) = head.uri.authority()
+        && let Ok(host) = HeaderValue::try_from(authority.as_str())
+    {
+        headers.entry(HOST).or_insert(host);
+    }
     let asked = Asked {
         method: head.method,
         path: head.uri.path().to_owned(),
         query: head.uri.query().map(str::to_owned),
         http: if head.version == Version::HTTP_2 { "2" } else { "1.1" },
-        headers: head.headers,
+        headers,
         body: body.to_bytes(),
         peer: peer.ip().to_canonical(),
         connection: number,

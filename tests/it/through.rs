@@ -61,127 +61,75 @@ async fn three_ways_to_say_who_one_is() {
     assert_eq!(seen(&exchange, "/v1/balances"), 4);
 }
 
+/// A request that is refused: its headers, method, path and body; status, cause and reason.
+type Refused = (
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+    &'static str,
+    u16,
+    &'static str,
+    &'static str,
+);
+
+#[rustfmt::skip]
+const REFUSED: &[Refused] = &[
+    (&[("authorization", "Bearer wrong")], "POST", "/v1/balances", "", 401, "client-credential-wrong", "InvalidApiKey"),
+    (&[("authorization", "Bearer wrong"), ("proxy-authorization", "Bearer x")], "POST", "/v1/balances", "", 400, "client-ambiguous", "InvalidApiKey"),
+    (&[("x-gemini-apikey", "account-dummy")], "POST", "/v1/balances", "", 401, "client-credential-wrong", "InvalidApiKey"),
+    (&[("origin", "http://evil.test")], "POST", "/v1/balances", "", 403, "browser-request", "RemoteAddressForbidden"),
+    (&[("origin", "http://evil.test")], "OPTIONS", "/v1/balances", "", 403, "browser-request", "RemoteAddressForbidden"),
+    (&[("sec-fetch-site", "cross-site")], "GET", "/v1/symbols", "", 403, "browser-request", "RemoteAddressForbidden"),
+    (&[("host", "evil.test")], "GET", "/v1/symbols", "", 421, "host-refused", "RemoteAddressForbidden"),
+    (&[], "POST", "/v1/order/new", r#"{"a":1,"a":2}"#, 400, "request-malformed", "InvalidJson"),
+    (&[], "POST", "/v1/order/new", "symbol=btcusd", 400, "request-malformed", "InvalidJson"),
+    (&[("content-encoding", "gzip")], "POST", "/v1/balances", "x", 415, "request-malformed", "InvalidJson"),
+    (&[("x-gemini-payload", "eyJhIjoxfQ==")], "POST", "/v1/order/new", r#"{"a":2}"#, 400, "payload-ambiguous", "InvalidJson"),
+    (&[("x-gemini-payload", "not base64")], "POST", "/v1/order/new", "", 400, "request-malformed", "InvalidJson"),
+    (&[], "POST", "/v3/unknown", "", 403, "operation-unknown", "MissingRole"),
+    (&[], "GET", "/v1/balances", "", 405, "method-wrong", "EndpointNotFound"),
+    (&[], "PUT", "/v1/symbols", "", 405, "method-wrong", "EndpointNotFound"),
+    (&[], "POST", "/v1/withdraw/btc", r#"{"address":"x","amount":"1"}"#, 403, "scope-missing", "MissingRole"),
+    (&[], "POST", "/v1/oauth/revokeByToken", "", 403, "operation-unknown", "MissingRole"),
+    (&[], "GET", "/v1/../v1/symbols", "", 400, "request-malformed", "InvalidJson"),
+    (&[], "GET", "/v1//symbols", "", 400, "request-malformed", "InvalidJson"),
+    (&[("upgrade", "websocket")], "GET", "/v2/marketdata", "", 403, "operation-unknown", "MissingRole"),
+];
+
 #[tokio::test]
 async fn refusals_send_nothing() {
     let (exchange, proxy) = stage().await;
-    let bot = || proxy.bot();
-    let signed = |payload: &str| bot().signing("account-standin", "stand-in-secret", payload);
-    let other = r#"{"request":"/v1/order/cancel","nonce":1}"#;
     let before = exchange.simulator.ledger().requests().len();
-    let refusals: Vec<(Answer, u16, &str, &str)> = vec![
-        (
-            bot().with_token("wrong").post("/v1/balances", "").await,
-            401,
-            "client-credential-wrong",
-            "InvalidApiKey",
-        ),
-        (
-            bot()
-                .with_token("wrong")
-                .with("proxy-authorization", "Bearer x")
-                .post("/v1/balances", "")
-                .await,
-            400,
-            "client-ambiguous",
-            "InvalidApiKey",
-        ),
-        (
-            bot().with("x-gemini-apikey", "account-dummy").post("/v1/balances", "").await,
-            401,
-            "client-credential-wrong",
-            "InvalidApiKey",
-        ),
-        (
-            bot().with("origin", "http://evil.test").post("/v1/balances", "").await,
-            403,
-            "browser-request",
-            "RemoteAddressForbidden",
-        ),
-        (
-            bot().with("sec-fetch-site", "cross-site").get("/v1/symbols").await,
-            403,
-            "browser-request",
-            "RemoteAddressForbidden",
-        ),
-        (
-            bot().with("host", "evil.test").get("/v1/symbols").await,
-            421,
-            "host-refused",
-            "RemoteAddressForbidden",
-        ),
-        (
-            bot().post("/v1/order/new", r#"{"a":1,"a":2}"#).await,
-            400,
-            "request-malformed",
-            "InvalidJson",
-        ),
-        (
-            bot().post("/v1/order/new", "symbol=btcusd").await,
-            400,
-            "request-malformed",
-            "InvalidJson",
-        ),
-        (
-            bot().with("content-encoding", "gzip").post("/v1/balances", "x").await,
-            415,
-            "request-malformed",
-            "InvalidJson",
-        ),
-        (
-            bot().post("/v1/order/new", &format!("{{\"a\":\"{}\"}}", "x".repeat(70_000))).await,
-            413,
-            "request-too-large",
-            "InvalidJson",
-        ),
-        (
-            bot()
-                .with("x-gemini-payload", "eyJhIjoxfQ==")
-                .post("/v1/order/new", r#"{"a":2}"#)
-                .await,
-            400,
-            "payload-ambiguous",
-            "InvalidJson",
-        ),
-        (
-            signed(other).post("/v1/order/new", "").await,
-            400,
-            "payload-path-mismatch",
-            "EndpointMismatch",
-        ),
-        (bot().post("/v3/unknown", "").await, 403, "operation-unknown", "MissingRole"),
-        (bot().get("/v1/balances").await, 405, "method-wrong", "EndpointNotFound"),
-        (bot().ask(Method::PUT, "/v1/symbols", "").await, 405, "method-wrong", "EndpointNotFound"),
-        (
-            bot().post("/v1/withdraw/btc", r#"{"address":"x","amount":"1"}"#).await,
-            403,
-            "scope-missing",
-            "MissingRole",
-        ),
-        (bot().post("/v1/oauth/revokeByToken", "").await, 403, "operation-unknown", "MissingRole"),
-        (bot().get("/v1/../v1/symbols").await, 400, "request-malformed", "InvalidJson"),
-        (bot().get("/v1//symbols").await, 400, "request-malformed", "InvalidJson"),
-        (
-            bot().with("upgrade", "websocket").get("/v2/marketdata").await,
-            403,
-            "operation-unknown",
-            "MissingRole",
-        ),
-    ];
-    for (answer, status, cause, reason) in &refusals {
-        let expected = (*status, "not_sent".to_owned(), (*cause).to_owned());
-        assert_eq!(answer.told(), expected, "{}", String::from_utf8_lossy(&answer.body));
-        let json = answer.json();
-        assert_eq!(json["result"], "error");
-        assert_eq!(json["reason"], *reason);
-        assert!(json["message"].is_string());
-        assert_eq!(json["diagnosis"]["cause"], *cause);
-        assert_eq!(json["diagnosis"]["decided_by"], "proxy");
-        assert_eq!(json["diagnosis"]["outcome"], "not_sent");
-        assert_eq!(json["diagnosis"]["docs"], format!("docs/diagnosis.md#{cause}"));
-        assert!(answer.header("proxy-status").contains("geminid; error="));
-        assert!(answer.headers.keys().all(|it| !it.as_str().starts_with("access-control")));
+    for (headers, method, path, body, status, cause, reason) in REFUSED {
+        let with =
+            |bot: crate::support::Bot, (name, value): &(&'static str, &str)| bot.with(name, value);
+        let bot = headers.iter().fold(proxy.bot(), with);
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        refused(&bot.ask(method, path, body).await, *status, cause, reason);
     }
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(70_000));
+    let answer = proxy.bot().post("/v1/order/new", &long).await;
+    refused(&answer, 413, "request-too-large", "InvalidJson");
+    let other = r#"{"request":"/v1/order/cancel","nonce":1}"#;
+    let bot = proxy.bot().signing("account-standin", "stand-in-secret", other);
+    let answer = bot.post("/v1/order/new", "").await;
+    refused(&answer, 400, "payload-path-mismatch", "EndpointMismatch");
     assert_eq!(exchange.simulator.ledger().requests().len(), before);
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, cause: &str, reason: &str) {
+    let expected = (status, "not_sent".to_owned(), cause.to_owned());
+    assert_eq!(answer.told(), expected, "{}", String::from_utf8_lossy(&answer.body));
+    let json = answer.json();
+    assert_eq!((&json["result"], &json["reason"]), (&json!("error"), &json!(reason)));
+    assert!(json["message"].is_string());
+    assert_eq!(json["diagnosis"]["cause"], cause);
+    assert_eq!(json["diagnosis"]["decided_by"], "proxy");
+    assert_eq!(json["diagnosis"]["outcome"], "not_sent");
+    assert_eq!(json["diagnosis"]["docs"], format!("docs/diagnosis.md#{cause}"));
+    assert!(answer.header("proxy-status").contains("geminid; error="));
+    assert!(answer.headers.keys().all(|it| !it.as_str().starts_with("access-control")));
 }
 
 #[tokio::test]
@@ -248,7 +196,8 @@ async fn raw(address: std::net::SocketAddr, text: String) -> String {
 async fn a_signed_order_counts_once_and_a_signed_read_may_repeat() {
     let (exchange, proxy) = stage().await;
     let pair = ("account-standin", "stand-in-secret");
-    let order = format!("{{\"request\":\"/v1/order/new\",\"nonce\":7,{}", &ORDER[1..]);
+    let order =
+        format!("{{\"request\":\"/v1/order/new\",\"nonce\":7,{}", ORDER.trim_start_matches('{'));
     let bot = proxy.bot().signing(pair.0, pair.1, &order);
     assert_eq!(bot.post("/v1/order/new", "").await.told().0, 200);
     assert_eq!(

@@ -112,7 +112,9 @@ fn operation(routes: &Routes, asked: &Asked<'_>) -> Result<Arc<Operation>, Unrea
     let unsigned = [API_KEY, PAYLOAD, SIGNATURE].iter().all(|it| !asked.headers.contains_key(*it));
     match routes.find(asked.method, asked.path) {
         Route::Found(operation) => Ok(operation),
-        Route::Unknown if asked.method == "GET" && unsigned => Ok(Arc::clone(&UNCATALOGUED)),
+        Route::Unknown if asked.public && asked.method == "GET" && unsigned => {
+            Ok(Arc::clone(&UNCATALOGUED))
+        }
         Route::Unknown => Err(Unreadable::Unknown {
             method: asked.method.to_owned(),
             path: asked.path.to_owned(),

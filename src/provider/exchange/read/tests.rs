@@ -36,6 +36,7 @@ fn read_it(sent: &Sent<'_>) -> Result<Call, Unreadable> {
         headers: &headers,
         body: sent.body.as_bytes(),
         payload_is_signed: sent.signed,
+        public: true,
     };
     read(&routes, &asked)
 }
@@ -173,7 +174,7 @@ proptest! {
         headers.insert(PAYLOAD, HeaderValue::try_from(payload).unwrap());
         let asked = Asked {
             method: "POST", path: &path, query: query.as_deref(), headers: &headers,
-            body: &body, payload_is_signed: true,
+            body: &body, payload_is_signed: true, public: true,
         };
         drop(read(&routes, &asked).map(|call| Arc::clone(&call.operation)));
     }

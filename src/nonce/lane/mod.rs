@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::sequence::{Kept, Mode, Next, Nonce, NotNow, Sequence, TRIAL_EVERY, Verdict};
-use super::server_clock::{Reading, ServerClock};
-use super::unit::{Setting, Unit};
 use crate::call::{Call, KeyName, Priority, StopCause};
 use crate::limit::Admission;
+use crate::nonce::sequence::{Kept, Mode, Next, Nonce, NotNow, Sequence, TRIAL_EVERY, Verdict};
+use crate::nonce::server_clock::{Reading, ServerClock};
+use crate::nonce::unit::{Setting, Unit};
 
 /// Puts marks where a crash does not reach them.
 pub(crate) trait Keep: fmt::Debug + Send + Sync {
@@ -383,3 +383,6 @@ impl Ord for Waiting {
         (self.due, self.arrival).cmp(&(other.due, other.arrival))
     }
 }
+
+#[cfg(test)]
+mod tests;
