@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,6 +20,7 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// A key and its secret: ours for an upstream account, or a stand-in pair that a client signs with.
 pub(crate) struct Credential {
     key_id: String,
+    key_header: HeaderValue,
     // Prepared once: absorbing the key costs as much as the message (measured, docs/performance.md).
     mac: Hmac<Sha384>,
 }
@@ -28,17 +30,18 @@ impl Credential {
     pub(crate) fn new(key_id: String, secret: &SecretString) -> Self {
         let mac = Hmac::<Sha384>::new_from_slice(secret.expose_secret().as_bytes())
             .expect("HMAC takes a key of any length");
-        Self { key_id, mac }
+        let key_header = sensitive(key_id.as_bytes().to_vec());
+        Self { key_id, key_header, mac }
     }
 
     /// The public half as a header, marked so that no log shows it.
     pub(crate) fn key_header(&self) -> HeaderValue {
-        sensitive(self.key_id.as_bytes())
+        self.key_header.clone()
     }
 
     /// The HMAC-SHA384 of `message` in lower-case hex, marked so that no log shows it.
     pub(crate) fn signature_header(&self, message: &[u8]) -> HeaderValue {
-        sensitive(&self.signature(message))
+        sensitive(self.signature(message))
     }
 
     /// Whether `signature` is the HMAC-SHA384 of `message` in hex. In constant time.
@@ -138,11 +141,15 @@ impl fmt::Debug for TokenHash {
 
 fn hex(bytes: &[u8]) -> Vec<u8> {
     let digit = |value: u8| *HEX.get(usize::from(value)).expect("four bits name one of 16");
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let mut text = Vec::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    text
 }
 
-fn sensitive(text: &[u8]) -> HeaderValue {
-    let mut value = HeaderValue::from_bytes(text).expect("visible ASCII");
+fn sensitive(text: Vec<u8>) -> HeaderValue {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).expect("visible ASCII");
     value.set_sensitive(true);
     value
 }

@@ -56,6 +56,10 @@ fn modules_import_only_lower_floors() {
     for (path, text) in sources() {
         let module = module_of(&path);
         let Some(floor) = floor_of(&module) else { continue };
+        // Tests may touch the world, and make what they judge.
+        if path.iter().any(|it| it == "tests.rs" || it == "tests") {
+            continue;
+        }
         for (n, line) in code_lines(&text) {
             for target in line.split("crate::").skip(1).map(first_ident) {
                 let upward = floor_of(target).is_some_and(|it| floor <= it) && target != module;
