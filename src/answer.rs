@@ -19,8 +19,8 @@ use hyper::body::Incoming;
 
 use crate::call::{Call, Outcome};
 use crate::diagnose::{
-    self, Body as Said, Diagnosis, Evidence, Finding, NonceEvidence, Report, Retry, annotate,
-    proxy_status, quoted, read_body,
+    self, Body as Said, Context, Diagnosis, Evidence, Finding, NonceEvidence, Report, Retry,
+    annotate, proxy_status, quoted, read_body,
 };
 use crate::json::quote;
 use crate::message::{self, Body, Incomplete};
@@ -204,16 +204,24 @@ pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
         (Held::Whole(bytes), None) => message::full(bytes),
         (Held::Stream(stream), None) => message::stream(stream),
     };
-    respond(status, headers, body, outcome, record)
+    let response = respond(status, headers, body, outcome, &record.facts.request_id);
+    record.finish(status, outcome);
+    response
 }
 
 /// Answers with a refusal of our own, and tells of it.
 pub(crate) fn refuse(refusal: &Refusal, mut record: Record, as_proxy: bool) -> Response<Body> {
+    record.finding(&refusal.finding());
+    let response = compose(refusal, &record.context(), as_proxy);
+    record.finish(response.status(), refusal.outcome());
+    response
+}
+
+/// The answer of a refusal.
+pub(crate) fn compose(refusal: &Refusal, context: &Context, as_proxy: bool) -> Response<Body> {
     let diagnosis = Diagnosis::from(refusal.finding());
     let Finding { line, retry, .. } = &diagnosis.finding;
-    record.finding(&diagnosis.finding);
-    let context = record.context();
-    let report = Report::new(&diagnosis, refusal.outcome(), &context).to_json();
+    let report = Report::new(&diagnosis, refusal.outcome(), context).to_json();
     let message = quote(line);
     let text = match refusal.reason() {
         Some(reason) => format!(
@@ -238,7 +246,7 @@ pub(crate) fn refuse(refusal: &Refusal, mut record: Record, as_proxy: bool) -> R
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, text.len().into());
     tell(&mut headers, &diagnosis.finding);
-    respond(status, headers, message::full(text), refusal.outcome(), record)
+    respond(status, headers, message::full(text), refusal.outcome(), &context.request_id)
 }
 
 fn respond(
@@ -246,16 +254,15 @@ fn respond(
     mut headers: HeaderMap,
     body: Body,
     outcome: Outcome,
-    record: Record,
+    request_id: &str,
 ) -> Response<Body> {
-    let id = HeaderValue::try_from(record.facts.request_id.as_str()).expect("a ULID is ASCII");
+    let id = HeaderValue::try_from(request_id).expect("a ULID is ASCII");
     headers.insert(HeaderName::from_static("geminid-request-id"), id);
     let word = HeaderValue::from_static(outcome.as_str());
     headers.insert(HeaderName::from_static("geminid-outcome"), word);
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    record.finish(status, outcome);
     response
 }
 

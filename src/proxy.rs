@@ -27,7 +27,8 @@ use crate::ready::Ready;
 use crate::refusal::Refusal;
 use crate::task::Tasks;
 
-/// How often a request that certainly was not sent is tried again, with a fresh nonce each time.
+/// How often a request that found a dead connection, and so was not sent, is tried again: with a fresh
+/// nonce each time.
 const MAX_RECONNECTS: u32 = 2;
 
 /// One upstream, with everyone who may call it. Immutable, but for lanes, replays and metrics.
@@ -93,6 +94,7 @@ impl Proxy {
             Ok(cleared) => cleared,
             Err(refusal) => return answer::refuse(&refusal, record, as_proxy),
         };
+        let context = record.context();
         let this = Arc::clone(&self);
         let carried = self.tasks.spawn("call", async move {
             match this.carry_out(cleared, &mut record).await {
@@ -101,9 +103,9 @@ impl Proxy {
             }
         });
         carried.await.unwrap_or_else(|_panic| {
-            let outcome = Outcome::Unknown;
-            let record = self.observer.begin("", peer.ip());
-            answer::refuse(&Refusal::Internal { outcome }, record, as_proxy)
+            // The record has told of itself. Whether the call was sent is not known.
+            let refusal = Refusal::Internal { outcome: Outcome::Unknown };
+            answer::compose(&refusal, &context, as_proxy)
         })
     }
 
@@ -202,12 +204,18 @@ impl Proxy {
         record.facts.egress_ip.clone_from(&self.egress_ip);
         match key {
             None => {
-                let call = admission.call().clone();
-                let wire = self.provider.plain(&admission);
-                let response = self.send(wire, &forwarded, &call, record).await;
-                let response = response.map_err(|fault| refused(fault, &call))?;
-                let received = self.read(response, &call, None).await?;
-                Ok(self.explained(received, &call, None, record))
+                let call = admission.call();
+                let wire = || self.provider.plain(&admission);
+                let response = match self.send(wire(), &forwarded, call, record).await {
+                    // A connection of the pool had died: nothing left, and another is had.
+                    Err(fault) if fault.was_pooled() => {
+                        self.send(wire(), &forwarded, call, record).await
+                    }
+                    first => first,
+                };
+                let response = response.map_err(|fault| refused(fault, call))?;
+                let received = self.read(response, call, None).await?;
+                Ok(self.explained(received, call, None, record))
             }
             Some(ring) => self.carry_out_signed(admission, &ring, &forwarded, record).await,
         }
@@ -240,7 +248,7 @@ impl Proxy {
             record.facts.nonce = Some(nonce.to_string());
             let response = match self.send(wire, forwarded, turn.call(), record).await {
                 Ok(response) => response,
-                Err(fault) if fault.sent == Sent::No && n_reconnects < MAX_RECONNECTS => {
+                Err(fault) if fault.was_pooled() && n_reconnects < MAX_RECONNECTS => {
                     n_reconnects += 1;
                     continue;
                 }

@@ -64,7 +64,7 @@ pub(super) fn check(place: &Where, logging: &Logging) -> ExitCode {
             }
             let (upstreams, keys) = (config.upstreams.len(), config.keys.len());
             let clients = config.clients.len();
-            data(&format!("ok: {upstreams} upstream, {keys} keys, {clients} clients\n"));
+            data(&format!("ok: upstreams {upstreams}, keys {keys}, clients {clients}\n"));
             ExitCode::SUCCESS
         }
         Err(problems) => {

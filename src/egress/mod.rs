@@ -58,6 +58,13 @@ pub(crate) struct SendError {
     pub(crate) kind: SendFault,
 }
 
+impl SendError {
+    /// Whether a connection of the pool turned out to be dead before anything was written to it.
+    pub(crate) fn was_pooled(&self) -> bool {
+        self.sent == Sent::No && matches!(self.kind, SendFault::Closed(_))
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Sent {
     /// No byte of it left.

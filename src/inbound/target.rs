@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Method, Uri};
 
 /// Further than any documented path or query by a wide margin.
 const MAX_URI: usize = 4_096;
@@ -60,6 +60,11 @@ impl Doors {
 
 /// Reads where `head` wants to go, and refuses what did not mean to come here.
 pub(crate) fn target(head: &Parts, doors: &Doors) -> Result<Target, Misdirected> {
+    if head.method == Method::CONNECT {
+        return Err(Misdirected::Malformed(
+            "CONNECT is not served by this build yet: use a base URL, or `http://` URLs",
+        ));
+    }
     let authority = authority(head)?;
     if !doors.admit(&authority) {
         return Err(Misdirected::Host(authority.escape_default().take(100).collect()));

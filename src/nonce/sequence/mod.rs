@@ -125,6 +125,8 @@ pub(crate) struct Kept {
 #[derive(Clone, Debug)]
 pub(crate) struct Sequence {
     mode: Mode,
+    // Whether the mode was learned, and so may be learned again.
+    setting: Setting,
     unit: Unit,
     // The unit that the operator named, which is not ours to change.
     set_unit: Option<Unit>,
@@ -146,7 +148,7 @@ impl Sequence {
             Setting::Time => Mode::Time,
             Setting::Increasing => Mode::Increasing,
         };
-        let mut sequence = Self::fresh(mode, unit);
+        let mut sequence = Self::fresh(setting, mode, unit);
         // What was learned holds unless the operator says otherwise.
         if let Some(kept) = kept.filter(|it| it.mode == mode || mode == Mode::Unknown) {
             let unit = unit.unwrap_or(kept.unit);
@@ -166,10 +168,11 @@ impl Sequence {
         sequence
     }
 
-    fn fresh(mode: Mode, unit: Option<Unit>) -> Self {
+    fn fresh(setting: Setting, mode: Mode, unit: Option<Unit>) -> Self {
         let natural = if mode == Mode::Time { Unit::Micros } else { Unit::Millis };
         Self {
             mode,
+            setting,
             unit: unit.unwrap_or(natural),
             set_unit: unit,
             serial: mode != Mode::Time,
@@ -249,7 +252,7 @@ impl Sequence {
             Verdict::Accepted | Verdict::NotIncreased => Mode::Increasing,
             Verdict::NotANumber | Verdict::Silent => return false,
         };
-        *self = Self::fresh(mode, unit);
+        *self = Self::fresh(self.setting, mode, unit);
         true
     }
 
@@ -263,7 +266,7 @@ impl Sequence {
             }
             (Verdict::OutsideWindow { .. }, Mode::Increasing | Mode::Unknown) => {
                 // The key was switched to time-based nonces.
-                *self = Self::fresh(Mode::Time, self.set_unit);
+                *self = Self::fresh(self.setting, Mode::Time, self.set_unit);
                 retry(resigns, Duration::ZERO, Next::Done)
             }
             // The clock has been set by the answer.
@@ -292,14 +295,17 @@ impl Sequence {
     }
 
     fn stop(&mut self) -> Next {
-        if self.succeeded {
-            return Next::Stop(StopCause::KeyShared);
+        let cause = if self.succeeded { StopCause::KeyShared } else { StopCause::Unit };
+        if self.mode == Mode::Time && self.setting == Setting::Auto {
+            // The key may have been switched to increasing nonces: the next trial asks anew.
+            *self = Self::fresh(self.setting, Mode::Unknown, self.set_unit);
         }
-        if self.set_unit.is_none() && self.unit == Unit::Micros && self.mode == Mode::Increasing {
+        let never = cause == StopCause::Unit && self.set_unit.is_none();
+        if never && self.unit == Unit::Micros && self.mode == Mode::Increasing {
             // The finer unit was no help either: stay where every other program can follow.
             *self = Self { unit: Unit::Millis, mark: 0, reserved: 0, ..*self };
         }
-        Next::Stop(StopCause::Unit)
+        Next::Stop(cause)
     }
 
     fn put_in_order(&mut self, resigns: u32) -> Next {

@@ -147,6 +147,19 @@ fn a_time_based_key_falls_back_step_by_step() {
 }
 
 #[test]
+fn a_key_that_was_switched_to_increasing_is_asked_anew() {
+    let mut sequence = Sequence::new(Setting::Auto, None, None);
+    assert!(sequence.learn(Verdict::OutsideWindow { server: None }));
+    assert_eq!(sequence.settle(Verdict::Accepted, 0), Next::Done);
+    let mut resigns = 0;
+    while let Next::Again(_) = sequence.settle(Verdict::NotIncreased, resigns) {
+        resigns += 1;
+    }
+    assert_eq!(resigns, 3);
+    assert_eq!(sequence.mode(), Mode::Unknown);
+}
+
+#[test]
 fn a_key_that_was_switched_to_time_is_followed() {
     let mut sequence = increasing();
     let outside = Verdict::OutsideWindow { server: Some(NOW) };

@@ -57,6 +57,10 @@ static UNCATALOGUED: LazyLock<Arc<Operation>> = LazyLock::new(|| {
 });
 
 pub(super) fn read(routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadable> {
+    let repeated = |it: &&str| asked.headers.get_all(*it).iter().nth(1).is_some();
+    if let Some(name) = [API_KEY, PAYLOAD, SIGNATURE].iter().find(|it| repeated(it)) {
+        return Err(Unreadable::Malformed(format!("`{name}` stands twice")));
+    }
     let operation = operation(routes, asked)?;
     let query = query(&operation, asked.query)?;
     let parameters = parameters(&operation, asked)?;
