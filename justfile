@@ -1,0 +1,29 @@
+# What CI runs, by parts. `just` alone runs all of it.
+check: fmt-check clippy test doc deny clients
+
+fmt:
+    cargo fmt
+
+fmt-check:
+    cargo fmt --check
+
+clippy:
+    cargo clippy --locked --all-targets -- -D warnings
+
+test *args:
+    cargo test --locked {{ args }}
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# Duplicates, licences, sources; offline. Advisories need the network: `cargo deny check advisories`.
+deny:
+    cargo deny --locked check bans licenses sources
+
+# Real client libraries (Python, Node) against the built proxy and the simulated exchange.
+clients:
+    cargo build --release --locked
+    tests/clients/run target/release/geminid
+
+bench *args:
+    cargo bench --locked {{ args }}
