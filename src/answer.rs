@@ -119,7 +119,7 @@ async fn whole(
     deadline: Duration,
 ) -> Result<Bytes, Refusal> {
     let outcome = provider::outcome(status, mutates, false);
-    let truncated = |why: String| Refusal::Truncated { why, outcome };
+    let truncated = |why: String| Refusal::Truncated { why, outcome, mutates };
     match tokio::time::timeout(deadline, message::read(body, MAX_WHOLE)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(fault @ (Incomplete::TooLong { .. } | Incomplete::Broken(_)))) => {

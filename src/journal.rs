@@ -4,9 +4,9 @@
 //! 2. A mark is replaced as a whole: written beside, synced, renamed, the directory synced.
 //! 3. A file that cannot be read as a mark stops the start: beginning anew could repeat a nonce.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,6 +37,7 @@ impl StateDir {
         let unusable = |source| StateError::Unusable { path: path.to_owned(), source };
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        keep_private(path);
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o600);
         let lock = options.open(path.join("lock")).map_err(unusable)?;
@@ -58,6 +59,17 @@ impl StateDir {
         };
         let writing = Arc::new(Mutex::new(()));
         Ok((kept, Marks { dir: self.path.clone(), path, writing }))
+    }
+}
+
+/// Closes a directory that was made wider than it need be, such as a volume's mount point.
+fn keep_private(path: &Path) {
+    let mode = fs::metadata(path).map_or(0o700, |it| it.permissions().mode());
+    if mode & 0o077 == 0 {
+        return;
+    }
+    if let Err(fault) = fs::set_permissions(path, Permissions::from_mode(0o700)) {
+        tracing::warn!(path = %path.display(), %fault, "others can look into the state directory");
     }
 }
 
@@ -188,13 +200,14 @@ mod tests {
 
     #[test]
     fn one_process_at_a_time_and_nobody_else_looks_in() {
-        use std::os::unix::fs::PermissionsExt as _;
         let path = scratch("lock");
         let first = StateDir::open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(matches!(StateDir::open(&path), Err(StateError::InUse { .. })));
         drop(first);
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         assert!(StateDir::open(&path).is_ok());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         fs::remove_dir_all(path).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! geminid: a local signing proxy for Gemini.
 //!
-//! A bot sends an unsigned request here instead of to the exchange. [`proxy`] knows who it is, decides
+//! A bot sends an unsigned request here instead of to the exchange. `proxy` knows who it is, decides
 //! by scope whether it may, signs with a key that the bot never sees, and explains every refusal.
 //! Start reading there; `ARCHITECTURE.md` has the floor plan, and `tests/tidy.rs` holds it.
 //!

@@ -15,11 +15,11 @@ use hyper::body::Incoming;
 use crate::answer::{self, Circumstances, Received};
 use crate::call::{Call, Effect, Identity, Outcome};
 use crate::clock::Clock;
-use crate::egress::{Egress, SendError, Sent};
+use crate::egress::{Egress, SendError, SendFault, Sent};
 use crate::inbound::{self, Caller, Directory, Doors, Replays};
 use crate::limit::{self, Admission};
 use crate::message::Body;
-use crate::nonce::{Lane, Next, Reading, ServerClock, Turn};
+use crate::nonce::{Lane, Next, Reading, ServerClock, Turn, Verdict};
 use crate::observe::{Observer, Record};
 use crate::policy::{self, Grant, KeyFacts};
 use crate::provider::{Asked, Key, Provider, Routes, Signed, Wire};
@@ -294,13 +294,22 @@ impl Proxy {
         let Signed { wire, turn, nonce } = self.provider.probe(turn.probe(), &ring.key);
         record.facts.nonce = Some(nonce.to_string());
         // Whatever becomes of the question, the call itself was not sent.
-        let unsent = |fault: SendError| SendError { sent: Sent::No, ..fault };
+        let unsent = |why: String| {
+            let fault = SendError { sent: Sent::No, kind: SendFault::Closed(why) };
+            Refusal::Send { fault, mutates: false }
+        };
         let response = self.send(wire, &HeaderMap::new(), turn.call(), record).await;
-        let response = response.map_err(|fault| refused(unsent(fault), turn.call()))?;
+        let response = response.map_err(|fault| Refusal::Send {
+            fault: SendError { sent: Sent::No, ..fault },
+            mutates: false,
+        })?;
         let deadline = self.deadlines.read;
-        let received =
-            answer::read(self.provider, response, false, Some(&ring.key), deadline).await?;
-        let verdict = self.provider.verdict(&received.answer);
+        let received = answer::read(self.provider, response, false, Some(&ring.key), deadline);
+        let received = received.await.map_err(|refusal| unsent(refusal.to_string()))?;
+        let said = self.provider.verdict(&received.answer);
+        // Only a success shows that the question itself was answered.
+        let silent = said == Verdict::Accepted && !received.answer.status.is_success();
+        let verdict = if silent { Verdict::Silent } else { said };
         if turn.learn(verdict, self.reading()) {
             let (mode, unit) = (ring.lane.view().mode, ring.lane.view().unit);
             tracing::info!(key = %ring.key.name, %mode, %unit, "learned how this key counts");

@@ -42,7 +42,7 @@ pub(crate) enum Refusal {
     #[error("{fault}")]
     Send { fault: SendError, mutates: bool },
     #[error("the answer ended early: {why}")]
-    Truncated { why: String, outcome: Outcome },
+    Truncated { why: String, outcome: Outcome, mutates: bool },
     #[error("the answer is a redirect, which is never followed")]
     Redirect { mutates: bool },
     #[error("a fault in the proxy")]
@@ -151,8 +151,8 @@ impl Refusal {
                 "ask less often with this key, or give heavy readers a key of their own",
             ),
             Self::Send { fault, mutates } => send(fault, *mutates),
-            Self::Truncated { .. } => look(502, Cause::UpstreamTruncated),
-            Self::Redirect { .. } => look(502, Cause::UpstreamRedirect),
+            Self::Truncated { mutates, .. } => lost(502, Cause::UpstreamTruncated, *mutates),
+            Self::Redirect { mutates } => lost(502, Cause::UpstreamRedirect, *mutates),
             Self::Internal { outcome: Outcome::NotSent } => {
                 not_now(Cause::Internal, "report it, with the log line of this request")
             }
@@ -301,12 +301,7 @@ fn send(fault: &SendError, mutates: bool) -> Answered {
             cause,
             "nothing was sent: repeat it; see the network between here and the exchange if it stays",
         ),
-        Sent::Maybe if mutates => look(status, cause),
-        Sent::Maybe => Answered {
-            retry: Retry::Now,
-            fix: "a read changes nothing: repeat it",
-            ..look(status, cause)
-        },
+        Sent::Maybe => lost(status, cause, mutates),
     }
 }
 
@@ -332,6 +327,13 @@ fn no(status: u16, cause: Cause, reason: &'static str, fix: &'static str) -> Ans
 
 fn not_now(cause: Cause, fix: &'static str) -> Answered {
     Answered { status: 503, cause, reason: None, retry: Retry::Now, fix }
+}
+
+/// An answer that did not come, or not whole.
+fn lost(status: u16, cause: Cause, mutates: bool) -> Answered {
+    let fix = "a read changes nothing: repeat it";
+    let read = Answered { retry: Retry::Now, fix, ..look(status, cause) };
+    if mutates { look(status, cause) } else { read }
 }
 
 fn look(status: u16, cause: Cause) -> Answered {
@@ -375,7 +377,8 @@ mod tests {
             Outcome::Unknown,
             "upstream-redirect",
         );
-        let truncated = Refusal::Truncated { why: String::new(), outcome: Outcome::Executed };
+        let truncated =
+            Refusal::Truncated { why: String::new(), outcome: Outcome::Executed, mutates: true };
         check(&truncated, 502, None, Outcome::Executed, "upstream-truncated");
         check(&Refusal::Replay, 400, Some("InvalidNonce"), none, "client-replay");
         check(&Refusal::Upgrade, 403, Some("MissingRole"), none, "operation-unknown");

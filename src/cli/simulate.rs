@@ -147,10 +147,12 @@ pub(crate) async fn run(args: SimulateArgs) -> ExitCode {
         Ok(ready) => ready,
         Err(fault) => return fail(&fault, 2),
     };
-    let keys = options.keys.clone();
+    let (keys, listen) = (options.keys.clone(), options.listen);
     let simulator = match Simulator::start(options).await {
         Ok(simulator) => simulator,
-        Err(fault) => return fail(&format!("cannot start the simulated exchange: {fault}"), 1),
+        Err(fault) => {
+            return fail(&format!("cannot start the simulated exchange on {listen}: {fault}"), 1);
+        }
     };
     if let Err(fault) = fs::write(&ca_out, simulator.ca_pem()) {
         return fail(&format!("cannot write {}: {fault}", ca_out.display()), 1);

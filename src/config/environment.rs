@@ -57,7 +57,7 @@ fn make(around: &Around<'_>, report: &mut Report<'_>) -> Option<(Config, StandIn
     let state_dir = overrides
         .state_dir
         .clone()
-        .or_else(|| check::default_state_dir(around, &Spot::outside("GEMINID_STATE_DIR"), report));
+        .or_else(|| check::default_state_dir(around, &Spot::outside("GEMINI_STATE_DIR"), report));
     let admin = overrides.admin.unwrap_or_else(|| SocketAddr::from(check::ADMIN));
     if !admin.ip().is_loopback() {
         report.not_enforced(&Spot::outside("--admin"));

@@ -154,31 +154,6 @@ fn order(nonce: u64, price: &str) -> Value {
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement: cargo test --release --test simulator -- --ignored --nocapture"]
-async fn how_many_signed_requests_a_second() {
-    const CALLERS: u32 = 32;
-    const EACH: u32 = 4_000;
-    let bench = Arc::new(Bench::new(Options { http1_only: true, ..Options::default() }).await);
-    let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
-    let (started, mut callers) = (SystemClock::new(), tokio::task::JoinSet::new());
-    for _ in 0..CALLERS {
-        let bench = Arc::clone(&bench);
-        callers.spawn(async move {
-            for _ in 0..EACH {
-                let mut order = order(now, "60000");
-                order["amount"] = "0.0001".into();
-                assert_eq!(bench.call(TIMED, "/v1/order/new", order).await.status, 200);
-            }
-        });
-    }
-    while let Some(caller) = callers.join_next().await {
-        caller.expect("every order is placed");
-    }
-    let seconds = started.monotonic().as_secs_f64();
-    println!("{:.0} orders a second, client included", f64::from(CALLERS * EACH) / seconds);
-}
-
 #[tokio::test]
 async fn both_protocols_and_a_date_of_its_own() {
     let clock = Arc::new(ManualClock::new(UnixMicros(1_790_000_000_000_000)));

@@ -201,6 +201,9 @@ impl Sequence {
         let time = self.unit.of(now);
         let value = time.max(self.mark.saturating_add(1));
         let lead = value.saturating_sub(time);
+        if lead > self.unit.seconds(MAX_LEAD_SECONDS) {
+            return Err(NotNow::ClockUntrusted);
+        }
         if self.whole_seconds() && lead > MAX_WHOLE_SECOND_LEAD {
             return Err(NotNow::Wait(Duration::from_secs(lead - MAX_WHOLE_SECOND_LEAD)));
         }
@@ -209,9 +212,6 @@ impl Sequence {
             return Err(NotNow::Wait(Duration::from_micros(
                 u64::try_from(micros).unwrap_or(u64::MAX).saturating_add(1),
             )));
-        }
-        if lead > self.unit.seconds(MAX_LEAD_SECONDS) {
-            return Err(NotNow::ClockUntrusted);
         }
         if value > self.reserved {
             return Err(NotNow::Reserve(self.kept(value)));

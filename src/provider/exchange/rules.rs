@@ -92,8 +92,7 @@ fn signature_wrong(evidence: &Evidence) -> Option<Finding> {
         line: format!("the secret of {} does not belong to it", evidence.key_words()),
         evidence: vec![
             "Gemini's reason: InvalidSignature".to_owned(),
-            "the proxy's signing is tested against published vectors: the secret is the suspect"
-                .to_owned(),
+            "the proxy's MAC is tested against RFC 4231: the secret is the suspect".to_owned(),
         ],
         fix: vec![
             "look for a missing character or a stray line break in the key's `api_secret`"
@@ -214,8 +213,8 @@ fn maintenance(evidence: &Evidence) -> Option<Finding> {
 }
 
 fn rate_limited(evidence: &Evidence) -> Option<Finding> {
-    let json = matches!(evidence.body, Body::Json { .. } | Body::Empty);
-    (evidence.status == 429 && json).then(|| Finding {
+    let page = matches!(evidence.body, Body::Page { .. });
+    (evidence.status == 429 && !page).then(|| Finding {
         line: "the exchange allows 120 public and 600 private requests a minute".to_owned(),
         evidence: vec!["status 429 from the exchange's API".to_owned()],
         fix: vec![
