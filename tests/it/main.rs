@@ -10,6 +10,7 @@
 mod catalog;
 mod command_line;
 mod diagnoses;
+mod egress;
 mod lifecycle;
 mod nonces;
 mod secrets;

@@ -38,12 +38,13 @@ pub(crate) struct Settings {
     pub(crate) arguments: &'static [&'static str],
     /// Put under the upstream.
     pub(crate) upstream: &'static str,
+    pub(crate) environment: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let client = "credential = [{ none = true }, { token_sha256 = \"TOKEN\" }, { key = \"account-standin\", secret = { value = \"stand-in-secret\" } }]\nscopes = [\"trader\"]";
-        Self { key: "", client, more: "", arguments: &[], upstream: "" }
+        Self { key: "", client, more: "", arguments: &[], upstream: "", environment: &[] }
     }
 }
 
@@ -89,6 +90,17 @@ impl Exchange {
         Self { simulator, dir: Dir(dir) }
     }
 
+    /// Ends the exchange and starts another in its place, with the same keys' marks begun anew.
+    pub(crate) async fn replaced(self) -> Self {
+        let Self { simulator, dir } = self;
+        let (listen, identity) = (simulator.address(), simulator.identity().clone());
+        simulator.stop().await;
+        let keys = vec![KeySpec::new(Self::KEY, Self::SECRET)];
+        let identity = Some(identity);
+        let options = Options { listen, identity, keys, http1_only: true, ..Options::default() };
+        Self { simulator: Simulator::start(options).await.unwrap(), dir }
+    }
+
     /// Ends the exchange and leaves its files.
     pub(crate) async fn stop_exchange(self) -> Dir {
         let Self { simulator, dir } = self;
@@ -122,6 +134,7 @@ impl Exchange {
         std::fs::write(&file, text).unwrap();
         let mut command = command();
         command.args(["serve", "--log-format", "json", "--config"]).arg(&file);
+        command.envs(settings.environment.iter().copied());
         command.args(settings.arguments).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         tokio::task::spawn_blocking(|| Proxy::watch(child)).await.unwrap()
