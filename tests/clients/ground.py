@@ -6,8 +6,10 @@ Standard library only: `run` uses it before anything is installed, the suites us
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
+import subprocess
 import threading
 import time
 import traceback
@@ -103,6 +105,76 @@ class Simulator:
 
     def summary(self):
         return self.ask("GET", "summary")
+
+
+class Process:
+    """One that we started; it alone is ended."""
+
+    def __init__(self, arguments, log, directory, environment=None):
+        self.log = log
+        self.errors = log.with_suffix(".err")
+        environment = plain_environment() if environment is None else environment
+        with open(log, "wb") as out, open(self.errors, "wb") as errors:
+            self.child = subprocess.Popen(
+                [str(it) for it in arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
+                cwd=directory, env=environment,
+            )
+
+    def text(self):
+        return self.log.read_text() + self.errors.read_text()
+
+    def alive(self, condition):
+        if self.child.poll() is not None:
+            raise SystemExit(f"error: it ended with {self.child.returncode}\n{self.text()}")
+        return condition()
+
+    def end(self):
+        self.child.terminate()
+        try:
+            return self.child.wait(40)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            return self.child.wait()
+
+
+def plain_environment():
+    """Ours, without what would steer the proxy or a client."""
+    unwanted = re.compile(r"(GEMINI|.*_proxy$|NODE_|PYTHON|SSL_CERT|REQUESTS_|CURL_)", re.IGNORECASE)
+    return {name: value for name, value in os.environ.items() if not unwanted.match(name)}
+
+
+def simulate(binary, directory):
+    arguments = [binary, "simulate", "--listen", "127.0.0.1:0", "--ca-out", "ca.pem"]
+    process = Process(arguments, directory / "simulate.log", directory)
+    url = until("the simulator", lambda: process.alive(lambda: re.search(r"^url +(\S+)$", process.log.read_text(), re.M)))
+    ca = until("its certificate", lambda: re.search(r"^ca +(\S+)$", process.log.read_text(), re.M))
+    return process, Simulator(url[1], ca[1])
+
+
+def get(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    except OSError:
+        return None, ""
+    finally:
+        connection.close()
+
+
+def listening(process):
+    """The ports that a proxy with `--log-format json` says it has: by upstream, and `admin`."""
+
+    def ports():
+        lines = [json.loads(line) for line in process.text().splitlines() if line.endswith("}")]
+        found = {it["upstream"]: it["address"] for it in lines if it.get("message") == "serving"}
+        admin = [it["address"] for it in lines if it.get("message") == "probes and metrics"]
+        found = admin and {**found, "admin": admin[0]}
+        return {name: int(address.rpartition(":")[2]) for name, address in found.items()} if found else None
+
+    return until("the proxy", lambda: process.alive(ports))
+
 
 
 class Ground:
