@@ -67,7 +67,24 @@ def public():
     assert "authorization" not in ground.simulator.entries(path="/v1/pubticker/btcusd")[-1]["header_names"]
 
 
+def bytes_alike():
+    for path in ["/v1/symbols", "/v1/symbols/details/btcusd", "/v1/book/btcusd", "/v1/no/such/thing", "/"]:
+        there = requests.get(ground.simulator_url + path, verify=ground.ca)
+        here = requests.get(url + path)
+        equal((here.status_code, here.content), (there.status_code, there.content))
+        equal(here.headers["content-type"], there.headers["content-type"])
+
+
+def one_connection():
+    session = requests.Session()
+    for _ in range(5):
+        refused(session.get(f"{url}/v1/balances"), 405, "method-wrong")
+        refused(session.post(f"{url}/v1/mytrades", data="symbol=btcusd"), 400, "request-malformed")
+        equal(session.post(f"{url}/v1/balances").status_code, 200)
+
+
 def odd():
+    refused(requests.post(f"{url}/v1/balances", data=b"[" * 70_000), 413, "request-too-large")
     refused(requests.get(f"{url}/v1/order/new", headers=bearer("caller")), 405, "method-wrong")
     refused(requests.post(f"{url}/v1/no/such/thing", headers=bearer("caller")), 403, "operation-unknown")
     twice = '{"symbol":"btcusd","s\\u0079mbol":"ethusd"}'
@@ -89,6 +106,8 @@ suite.case("digits and text arrive as they were written", digits)
 suite.case("nothing presented: what the client without a credential may", nothing)
 suite.case("a wrong credential is a 401 that falls through to nobody", wrong)
 suite.case("public data needs no client", public)
+suite.case("answers pass byte for byte", bytes_alike)
+suite.case("a session goes on after refusals", one_connection)
 suite.case("odd requests are refused", odd)
 suite.case("probes and metrics", probes)
 suite.end()
