@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
 };
 use http::response::Parts;
 use http::{Response, StatusCode};
@@ -23,7 +23,7 @@ use crate::diagnose::{
     annotate, proxy_status, quoted, read_body,
 };
 use crate::json::quote;
-use crate::message::{self, Body, Incomplete};
+use crate::message::{self, Body};
 use crate::nonce::LaneView;
 use crate::observe::Record;
 use crate::provider::{self, Answer, Key, Provider};
@@ -122,10 +122,7 @@ async fn whole(
     let truncated = |why: String| Refusal::Truncated { why, outcome, mutates };
     match tokio::time::timeout(deadline, message::read(body, MAX_WHOLE)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(fault @ (Incomplete::TooLong { .. } | Incomplete::Broken(_)))) => {
-            Err(truncated(fault.to_string()))
-        }
-        Ok(Err(Incomplete::Trailers)) => Err(truncated("it has trailers".to_owned())),
+        Ok(Err(fault)) => Err(truncated(fault.to_string())),
         Err(_) => Err(truncated(format!("its end did not come in {} s", deadline.as_secs()))),
     }
 }
@@ -191,6 +188,9 @@ pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
         (body, Some(explained)) => {
             let Explained { diagnosis, spliced } = *explained;
             tell(&mut headers, &diagnosis.finding);
+            if let Retry::After(seconds) = diagnosis.finding.retry {
+                headers.entry(RETRY_AFTER).or_insert_with(|| seconds.into());
+            }
             match (spliced, body) {
                 (Some(spliced), _) => {
                     headers.insert(CONTENT_LENGTH, spliced.len().into());
@@ -215,6 +215,20 @@ pub(crate) fn refuse(refusal: &Refusal, mut record: Record, as_proxy: bool) -> R
     let response = compose(refusal, &record.context(), as_proxy);
     record.finish(response.status(), refusal.outcome());
     response
+}
+
+/// Says that the connection ends with this answer, where it does.
+pub(crate) trait ClosingUnless {
+    fn closing_unless(self, kept: bool) -> Self;
+}
+
+impl ClosingUnless for Response<Body> {
+    fn closing_unless(mut self, kept: bool) -> Self {
+        if !kept {
+            self.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self
+    }
 }
 
 /// The answer of a refusal.

@@ -290,7 +290,10 @@ async fn learn_the_time(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
                 // Read to its end, so that the connection can be used again.
                 drop(crate::message::read(answer.into_body(), 1 << 20).await);
             }
-            Err(fault) => tracing::warn!(%fault, "the exchange does not answer yet"),
+            Err(fault) => {
+                tracing::warn!(%fault, "the exchange does not answer yet");
+                proxy.ready.failed(fault.kind);
+            }
         }
         if proxy.ready.is_ready() {
             return;

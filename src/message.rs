@@ -27,10 +27,19 @@ pub(crate) fn stream(body: Incoming) -> Body {
 pub(crate) enum Incomplete {
     #[error("it is longer than {limit} bytes")]
     TooLong { limit: usize },
-    #[error("it ended early: {0}")]
+    #[error("{}", plainly(.0))]
     Broken(BoxError),
     #[error("it has trailers, which nothing here reads")]
     Trailers,
+}
+
+/// A library's words for an early end, without where its manual explains it.
+fn plainly(fault: &BoxError) -> String {
+    let mut words = fault.to_string();
+    if let Some(source) = fault.source() {
+        words = format!("{words}: {source}");
+    }
+    words.split(": https://").next().unwrap_or_default().to_owned()
 }
 
 /// Reads a body to its end, or to `limit` bytes.

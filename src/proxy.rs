@@ -2,17 +2,19 @@
 //!
 //! Each step takes what the one before it made, so that none can be left out: a call that was
 //! *identified* and *permitted* is *admitted*, waits for its *turn*, gets a *nonce*, is *signed*, and is
-//! *sent*. From the admission on it runs in a task of its own: a client that goes away in the middle of
-//! an order does not take the order's outcome with it.
+//! *sent*. Up to its turn it belongs to its client: who goes away while waiting sends nothing. From the
+//! turn on it runs in a task of its own: who goes away in the middle of an order does not take the
+//! order's outcome with it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
-use crate::answer::{self, Circumstances, Received};
+use crate::answer::{self, Circumstances, ClosingUnless as _, Received};
 use crate::call::{Call, Effect, Identity, Outcome};
 use crate::clock::Clock;
 use crate::egress::{Egress, SendError, SendFault, Sent};
@@ -30,6 +32,9 @@ use crate::task::Tasks;
 /// How often a request that found a dead connection, and so was not sent, is tried again: with a fresh
 /// nonce each time.
 const MAX_RECONNECTS: u32 = 2;
+/// How long a request waits for its key's turn: shorter than bots wait for their answer (ccxt: 10 s),
+/// so that they hear that nothing was sent.
+const LANE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One upstream, with everyone who may call it. Immutable, but for lanes, replays and metrics.
 #[derive(Debug)]
@@ -73,12 +78,18 @@ pub(crate) struct Deadlines {
     pub(crate) read: Duration,
 }
 
-/// A call that may be sent: by whose key, and with which of the client's headers.
+/// A call that may be sent, and with which of the client's headers.
 struct Cleared {
     admission: Admission,
     /// `None` for public data.
     key: Option<Arc<KeyRing>>,
     forwarded: HeaderMap,
+}
+
+/// A call whose turn it is.
+enum Started {
+    Public(Box<Admission>),
+    Signed(Box<Turn>, Arc<KeyRing>),
 }
 
 impl Proxy {
@@ -90,14 +101,19 @@ impl Proxy {
     ) -> Response<Body> {
         let mut record = self.observer.begin(request.method().as_str(), peer.ip());
         let as_proxy = request.uri().authority().is_some();
-        let cleared = match self.clear(request, peer, &mut record).await {
-            Ok(cleared) => cleared,
-            Err(refusal) => return answer::refuse(&refusal, record, as_proxy),
+        let (head, mut body) = request.into_parts();
+        let (started, forwarded) = match self.start(&head, &mut body, peer, &mut record).await {
+            Ok(started) => started,
+            Err(refusal) => {
+                let kept = inbound::drain(&mut body).await;
+                return answer::refuse(&refusal, record, as_proxy).closing_unless(kept);
+            }
         };
+        record.detach();
         let context = record.context();
         let this = Arc::clone(&self);
         let carried = self.tasks.spawn("call", async move {
-            match this.carry_out(cleared, &mut record).await {
+            match this.carry_out(started, &forwarded, &mut record).await {
                 Ok(received) => answer::pass(received, record),
                 Err(refusal) => answer::refuse(&refusal, record, as_proxy),
             }
@@ -109,17 +125,36 @@ impl Proxy {
         })
     }
 
+    /// Clears a request, and waits for its turn.
+    async fn start(
+        &self,
+        head: &Parts,
+        body: &mut Incoming,
+        peer: SocketAddr,
+        record: &mut Record,
+    ) -> Result<(Started, HeaderMap), Refusal> {
+        let Cleared { admission, key, forwarded } = self.clear(head, body, peer, record).await?;
+        record.facts.egress_ip.clone_from(&self.egress_ip);
+        let started = match key {
+            None => Started::Public(Box::new(admission)),
+            Some(ring) => {
+                self.ready.wait().await?;
+                Started::Signed(Box::new(self.turn(&ring, admission, record).await?), ring)
+            }
+        };
+        Ok((started, forwarded))
+    }
+
     /// Everything that is asked before anything is sent.
     async fn clear(
         &self,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: &mut Incoming,
         peer: SocketAddr,
         record: &mut Record,
     ) -> Result<Cleared, Refusal> {
-        let (head, body) = request.into_parts();
-
         // Did a program send this, and to us?
-        let target = inbound::target(&head, &self.doors)?;
+        let target = inbound::target(head, &self.doors)?;
         if head.headers.contains_key(http::header::UPGRADE) {
             return Err(Refusal::Upgrade);
         }
@@ -198,18 +233,21 @@ impl Proxy {
         Ok(())
     }
 
-    /// Sends a cleared call and reads its answer.
-    async fn carry_out(&self, cleared: Cleared, record: &mut Record) -> Result<Received, Refusal> {
-        let Cleared { admission, key, forwarded } = cleared;
-        record.facts.egress_ip.clone_from(&self.egress_ip);
-        match key {
-            None => {
+    /// Sends a call whose turn it is, and reads its answer.
+    async fn carry_out(
+        &self,
+        started: Started,
+        forwarded: &HeaderMap,
+        record: &mut Record,
+    ) -> Result<Received, Refusal> {
+        match started {
+            Started::Public(admission) => {
                 let call = admission.call();
                 let wire = || self.provider.plain(&admission);
-                let response = match self.send(wire(), &forwarded, call, record).await {
+                let response = match self.send(wire(), forwarded, call, record).await {
                     // A connection of the pool had died: nothing left, and another is had.
                     Err(fault) if fault.was_pooled() => {
-                        self.send(wire(), &forwarded, call, record).await
+                        self.send(wire(), forwarded, call, record).await
                     }
                     first => first,
                 };
@@ -217,22 +255,21 @@ impl Proxy {
                 let received = self.read(response, call, None).await?;
                 Ok(self.explained(received, call, None, record))
             }
-            Some(ring) => self.carry_out_signed(admission, &ring, &forwarded, record).await,
+            Started::Signed(turn, ring) => {
+                self.carry_out_signed(*turn, &ring, forwarded, record).await
+            }
         }
     }
 
-    /// Waits for the key's turn, signs, sends, and signs afresh as long as the nonce is refused. The
-    /// turn is held from the nonce to the answer, so that nonces arrive in order.
+    /// Signs, sends, and signs afresh as long as the nonce is refused. The turn is held from the nonce
+    /// to the answer, so that nonces arrive in order.
     async fn carry_out_signed(
         &self,
-        admission: Admission,
+        mut turn: Turn,
         ring: &Arc<KeyRing>,
         forwarded: &HeaderMap,
         record: &mut Record,
     ) -> Result<Received, Refusal> {
-        let deadline = self.deadlines.of(admission.call());
-        self.ready.wait(deadline).await?;
-        let mut turn = self.turn(ring, admission, deadline, record).await?;
         if turn.must_learn() {
             match self.learn(turn, ring, record).await? {
                 Learned::Taught(next) => turn = *next,
@@ -275,13 +312,12 @@ impl Proxy {
         &self,
         ring: &KeyRing,
         admission: Admission,
-        deadline: Duration,
         record: &mut Record,
     ) -> Result<Turn, Refusal> {
         let began = self.clock.monotonic();
-        let turn = tokio::time::timeout(deadline, ring.lane.turn(admission, began)).await;
+        let turn = tokio::time::timeout(LANE_PATIENCE, ring.lane.turn(admission, began)).await;
         record.facts.waited = self.clock.monotonic().saturating_sub(began);
-        Ok(turn.map_err(|_| Refusal::LaneBusy(deadline))??)
+        Ok(turn.map_err(|_| Refusal::LaneBusy(LANE_PATIENCE))??)
     }
 
     /// Asks the exchange how this key's nonces count, in a turn that nothing shares.

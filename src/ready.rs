@@ -2,6 +2,7 @@
 //!
 //! The first signed request waits for one unsigned answer that carries a `Date`; `/readyz` means that.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::HeaderMap;
@@ -9,33 +10,54 @@ use http::header::DATE;
 use tokio::sync::watch;
 
 use crate::clock::{UnixMicros, micros};
+use crate::egress::{SendError, SendFault, Sent};
 use crate::nonce::{Reading, ServerClock};
 use crate::refusal::Refusal;
+
+/// How long a request waits for the first answer: shorter than bots wait for theirs.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Ready {
     known: watch::Sender<bool>,
+    // What the last attempt to get an answer ended with.
+    fault: Mutex<Option<SendFault>>,
 }
 
 impl Ready {
     pub(crate) fn new() -> Self {
-        Self { known: watch::Sender::new(false) }
+        Self { known: watch::Sender::new(false), fault: Mutex::new(None) }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
         *self.known.borrow()
     }
 
-    /// Waits for the first `Date`, at most so long.
-    pub(crate) async fn wait(&self, deadline: Duration) -> Result<(), Refusal> {
+    /// Waits for the first `Date`, for a while.
+    pub(crate) async fn wait(&self) -> Result<(), Refusal> {
         if self.is_ready() {
             return Ok(());
         }
         let mut known = self.known.subscribe();
-        let waited = tokio::time::timeout(deadline, known.wait_for(|it| *it)).await;
+        let waited = tokio::time::timeout(PATIENCE, known.wait_for(|it| *it)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Refusal::NoClock),
+            Ok(Err(_)) | Err(_) => Err(self.why_not()),
+        }
+    }
+
+    /// Takes in that an attempt to get the first answer failed.
+    pub(crate) fn failed(&self, fault: SendFault) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+
+    fn why_not(&self) -> Refusal {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match fault {
+            Some(kind) => {
+                Refusal::Send { fault: SendError { sent: Sent::No, kind }, mutates: false }
+            }
+            None => Refusal::NoClock,
         }
     }
 

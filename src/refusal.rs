@@ -41,7 +41,7 @@ pub(crate) enum Refusal {
     NoClock,
     #[error("{fault}")]
     Send { fault: SendError, mutates: bool },
-    #[error("the answer ended early: {why}")]
+    #[error("the answer is not complete: {why}")]
     Truncated { why: String, outcome: Outcome, mutates: bool },
     #[error("the answer is a redirect, which is never followed")]
     Redirect { mutates: bool },

@@ -12,7 +12,8 @@ use crate::config::{self, Loaded};
 const DEADLINE: Duration = Duration::from_secs(3);
 
 pub(super) fn check(place: &Where, logging: &Logging) -> ExitCode {
-    match ask(address(place, logging)) {
+    let address = address(place, logging);
+    match ask(address) {
         Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => {
             data("ready\n");
             ExitCode::SUCCESS
@@ -23,7 +24,10 @@ pub(super) fn check(place: &Where, logging: &Logging) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(refused) => {
-            fault(&refused, Some("is the proxy running, and is this its admin address?"));
+            fault(
+                &io::Error::new(refused.kind(), format!("{address}: {refused}")),
+                Some("is the proxy running, and is this its admin address?"),
+            );
             ExitCode::FAILURE
         }
     }

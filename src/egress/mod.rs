@@ -73,7 +73,7 @@ pub(crate) enum Sent {
     Maybe,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum SendFault {
     #[error("no connection: {0}")]
     Unreachable(String),
@@ -206,5 +206,7 @@ fn chain(fault: &ClientError) -> String {
         source = it.source();
     }
     words.dedup();
-    words.join(": ")
+    let words = words.join(": ");
+    // rustls adds where its manual explains an early end.
+    words.split(": https://").next().unwrap_or_default().to_owned()
 }

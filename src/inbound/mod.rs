@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -39,6 +40,7 @@ const MAX_HEAD: usize = 32 * 1_024;
 const MAX_HEADERS: usize = 64;
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+const DRAIN_DEADLINE: Duration = Duration::from_millis(500);
 /// How long the accept loop rests when the system has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -54,12 +56,22 @@ pub(crate) enum Unread {
 }
 
 /// Reads a request's body, whole and bounded.
-pub(crate) async fn body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Unread> {
+pub(crate) async fn body(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Unread> {
     if headers.get(CONTENT_ENCODING).is_some_and(|it| it != "identity") {
         return Err(Unread::Compressed);
     }
     let whole = tokio::time::timeout(BODY_DEADLINE, message::read(body, MAX_BODY)).await;
     Ok(whole.map_err(|_| Unread::Slow)??)
+}
+
+/// Reads what is left of a body that nobody wants, so that the connection can be used again. `false`:
+/// there is too much of it, or it comes too slowly.
+pub(crate) async fn drain(body: &mut Incoming) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    let rest = tokio::time::timeout(DRAIN_DEADLINE, message::read(body, MAX_BODY)).await;
+    matches!(rest, Ok(Ok(_)))
 }
 
 /// Serves `listener` until `stop` turns true; returns when the last connection has been answered.
@@ -104,8 +116,8 @@ where
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        // A client that has said all it wants to say still gets its answer.
-        .half_close(true)
+        // Deliberately no `half_close`: a client that goes away while its call waits must be noticed,
+        // and to the server the two look alike.
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     // Boxed here, where its type is plain: inside a task the compiler cannot see that it is `Send`.
     let connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>> =

@@ -23,7 +23,7 @@ pub(crate) struct Observer {
 }
 
 /// What is known of one request so far. Told when it is finished, or as `aborted` when it is dropped
-/// before: a panic, or a client that left before anything was sent.
+/// before: by a client that left before anything was sent, or by a panic.
 #[derive(Debug)]
 pub(crate) struct Record {
     observer: Arc<Observer>,
@@ -64,6 +64,7 @@ impl Observer {
             request_id: ulid(now),
             began: self.clock.monotonic(),
             peer: Some(peer),
+            outcome: Some(Outcome::NotSent),
             method: method.chars().take(16).filter(char::is_ascii_graphic).collect(),
             ..Facts::default()
         };
@@ -85,6 +86,11 @@ impl Record {
     pub(crate) fn finding(&mut self, finding: &Finding) {
         self.facts.decided_by = Some(finding.decided_by.as_str());
         self.facts.cause = Some(finding.cause.code());
+    }
+
+    /// From here on it may be sent: whoever drops the record does not know.
+    pub(crate) fn detach(&mut self) {
+        self.facts.outcome = Some(Outcome::Unknown);
     }
 
     /// What of the record goes into a diagnosis.

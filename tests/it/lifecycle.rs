@@ -45,6 +45,60 @@ async fn an_order_completes_and_is_told_when_its_client_goes_away() {
 }
 
 #[tokio::test]
+async fn an_order_whose_client_went_away_while_it_waited_is_never_sent() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let proxy = exchange.proxy(&Settings::default()).await;
+    assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200);
+    let rule = json!({"path": "/v1/balances", "do": {"delay_answer_ms": 1_000}});
+    exchange.simulator.script(&rule.to_string()).unwrap();
+    let bot = proxy.bot();
+    let slow = tokio::spawn(async move { bot.post("/v1/balances", "").await });
+    while exchange.simulator.ledger().at_path("/v1/balances").len() < 2 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // The key is serial and busy: the order waits, and its client loses patience.
+    let bot = proxy.bot();
+    let order = bot.post("/v1/order/new", ORDER);
+    assert!(tokio::time::timeout(Duration::from_millis(100), order).await.is_err());
+    drop(bot);
+    let line: Value = serde_json::from_str(&proxy.line("\"aborted\"").await).unwrap();
+    assert_eq!(
+        (&line["operation"], &line["outcome"]),
+        (&json!("create_order"), &json!("not_sent"))
+    );
+    assert_eq!(slow.await.unwrap().status, 200);
+    assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200, "the lane goes on");
+    assert!(exchange.simulator.ledger().at_path("/v1/order/new").is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_leaves_the_connection_usable_or_says_that_it_does_not() {
+    use tokio::io::AsyncReadExt as _;
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let proxy = exchange.proxy(&Settings::default()).await;
+    // A wrong token, with a body that comes after the head.
+    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    let head = "POST /v1/balances HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer no\r\nContent-Length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(b"{}").await.unwrap();
+    let mut answer = vec![0; 4_096];
+    let n = stream.read(&mut answer).await.unwrap();
+    let text = String::from_utf8_lossy(&answer[..n]).into_owned();
+    assert!(text.starts_with("HTTP/1.1 401 ") && !text.contains("connection: close"), "{text}");
+    let next = "GET /v1/symbols HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(next.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // A body that never comes.
+    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test]
 async fn sigterm_waits_for_what_is_in_flight() {
     let exchange = Exchange::start(NonceRule::Increasing).await;
     let proxy = exchange.proxy(&Settings::default()).await;
@@ -117,6 +171,8 @@ async fn a_certificate_of_somebody_else_is_not_accepted() {
     let upstream = "timeout = { read = \"300ms\" }";
     let settings = Settings { upstream, ..Settings::default() };
     let proxy = exchange.proxy_unready("state", &settings).await;
+    let signed = proxy.bot().post("/v1/balances", "").await;
+    assert_eq!(signed.told(), (503, "not_sent".to_owned(), "upstream-tls".to_owned()));
     let answer = proxy.bot().get("/v1/symbols").await;
     assert_eq!(answer.told(), (503, "not_sent".to_owned(), "upstream-tls".to_owned()));
     assert!(exchange.simulator.ledger().requests().is_empty());

@@ -20,7 +20,7 @@ pub(super) fn check(
     around: &Around<'_>,
     report: &mut Report<'_>,
 ) -> Vec<ClientCredential> {
-    let hint = "`geminid client add` makes one; { none = true } is for who presents nothing";
+    let hint = "such as { token_sha256 = \"…\" }; { none = true } is for who presents nothing";
     let Some(typed) = typed else {
         report.hinted(&owner.part("credential"), "is missing", hint);
         return Vec::new();
@@ -66,7 +66,7 @@ fn check_one(
             report.hinted(
                 &spot.field("token_sha256", hash),
                 "is not 64 hex digits",
-                "the SHA-256 of the token, not the token: `geminid client add` prints both",
+                "the SHA-256 of the token, not the token: `printf %s TOKEN | sha256sum`",
             );
         }
         return read.map(ClientCredential::Token);
@@ -135,7 +135,7 @@ fn check_none(
                 "the listener of `{}` is not loopback: clients must show who they are",
                 upstream.name
             ),
-            "`geminid client add`, or listen on 127.0.0.1",
+            "give it a token or a stand-in pair, or listen on 127.0.0.1",
         );
         return None;
     }
@@ -166,7 +166,7 @@ pub(in super::super) fn check_distinct(
             });
             if real {
                 let message = "the stand-in key is a real key: a stand-in is made up";
-                report.hinted(&spot, message, "`geminid client add` makes a pair");
+                report.hinted(&spot, message, "make one up, such as key = \"account-bot\" with 32 random hex digits as its secret");
             }
             let upstream = upstream_of(client);
             let same_place = |other: &Client| upstream.is_some() && upstream == upstream_of(other);
