@@ -38,10 +38,10 @@ struct Cli {
 #[derive(Args, Debug)]
 struct Logging {
     /// How log lines are written [text, json].
-    #[arg(long, global = true, env = "GEMINI_LOG_FORMAT", value_name = "FORMAT")]
+    #[arg(long, global = true, env = "GEMINID_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
     /// The least urgent lines to write [error, warn, info, debug, trace].
-    #[arg(long, global = true, env = "GEMINI_LOG_LEVEL", value_name = "LEVEL")]
+    #[arg(long, global = true, env = "GEMINID_LOG_LEVEL", value_name = "LEVEL")]
     log_level: Option<LevelName>,
 }
 
@@ -63,7 +63,7 @@ enum Command {
     /// A simulated exchange, the proxy before it, and three worked calls.
     Demo {
         /// End after the calls; exit 0 only if all went as they should.
-        #[arg(long, env = "GEMINI_DEMO_ONCE")]
+        #[arg(long, env = "GEMINID_DEMO_ONCE")]
         once: bool,
     },
     /// The simulated exchange alone, to test bots against.
@@ -86,13 +86,13 @@ struct Where {
     #[arg(long, value_name = "FILE", env = "GEMINID_CONFIG")]
     config: Option<PathBuf>,
     /// Where bots connect, in place of the only upstream's `listen`.
-    #[arg(long, value_name = "ADDRESS", env = "GEMINI_LISTEN", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDRESS", env = "GEMINID_LISTEN", value_delimiter = ',')]
     listen: Option<Vec<SocketAddr>>,
     /// Where probes and metrics are.
-    #[arg(long, value_name = "ADDRESS", env = "GEMINI_ADMIN")]
+    #[arg(long, value_name = "ADDRESS", env = "GEMINID_ADMIN")]
     admin: Option<SocketAddr>,
     /// Where nonce marks are kept.
-    #[arg(long, value_name = "DIR", env = "GEMINI_STATE_DIR")]
+    #[arg(long, value_name = "DIR", env = "GEMINID_STATE_DIR")]
     state_dir: Option<PathBuf>,
 }
 

@@ -30,34 +30,34 @@ use crate::simulator::parse_script;
 pub(crate) struct SimulateArgs {
     /// Where to listen, with TLS
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9443")]
-    #[arg(env = "GEMINI_SIMULATE_LISTEN")]
+    #[arg(env = "GEMINID_SIMULATE_LISTEN")]
     listen: SocketAddr,
     /// Where to write the certificate that clients are to trust
     #[arg(long, value_name = "FILE", default_value = "simulator-ca.pem")]
-    #[arg(env = "GEMINI_SIMULATE_CA_OUT")]
+    #[arg(env = "GEMINID_SIMULATE_CA_OUT")]
     ca_out: PathBuf,
     /// What the default keys accept as a nonce
     #[arg(long, value_enum, default_value_t = Nonce::Increasing)]
-    #[arg(env = "GEMINI_SIMULATE_NONCE")]
+    #[arg(env = "GEMINID_SIMULATE_NONCE")]
     nonce: Nonce,
     /// How long every answer is on its way, in milliseconds
     #[arg(long, value_name = "N", default_value_t = 0)]
-    #[arg(env = "GEMINI_SIMULATE_DELAY_MS")]
+    #[arg(env = "GEMINID_SIMULATE_DELAY_MS")]
     delay_ms: u64,
     /// How far the exchange's clock is from this machine's, in seconds
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    #[arg(env = "GEMINI_SIMULATE_CLOCK_OFFSET_SECONDS")]
+    #[arg(env = "GEMINID_SIMULATE_CLOCK_OFFSET_SECONDS")]
     clock_offset_seconds: i64,
     /// The status for an unknown key: 400 as callers have seen it, or 403 as documented
     #[arg(long, value_name = "STATUS", default_value_t = 400)]
-    #[arg(env = "GEMINI_SIMULATE_UNKNOWN_KEY_STATUS")]
+    #[arg(env = "GEMINID_SIMULATE_UNKNOWN_KEY_STATUS")]
     unknown_key_status: u16,
     /// A JSON file of rules that make it fail
     #[arg(long, value_name = "FILE")]
-    #[arg(env = "GEMINI_SIMULATE_SCRIPT")]
+    #[arg(env = "GEMINID_SIMULATE_SCRIPT")]
     script: Option<PathBuf>,
     /// Do not offer HTTP/2
-    #[arg(long, env = "GEMINI_SIMULATE_HTTP1_ONLY")]
+    #[arg(long, env = "GEMINID_SIMULATE_HTTP1_ONLY")]
     http1_only: bool,
 }
 

@@ -57,7 +57,7 @@ fn make(around: &Around<'_>, report: &mut Report<'_>) -> Option<(Config, StandIn
     let state_dir = overrides
         .state_dir
         .clone()
-        .or_else(|| check::default_state_dir(around, &Spot::outside("GEMINI_STATE_DIR"), report));
+        .or_else(|| check::default_state_dir(around, &Spot::outside("GEMINID_STATE_DIR"), report));
     let admin = overrides.admin.unwrap_or_else(|| SocketAddr::from(check::ADMIN));
     if !admin.ip().is_loopback() {
         report.not_enforced(&Spot::outside("--admin"));
@@ -98,7 +98,7 @@ fn upstream(around: &Around<'_>, report: &mut Report<'_>) -> Option<Upstream> {
     let environment = environment?;
     let Some(host) = provider.host(environment) else {
         report.hinted(
-            &Spot::outside("GEMINI_ENVIRONMENT"),
+            &Spot::outside("GEMINID_ENVIRONMENT"),
             format!("`{environment}` needs a file that says where it is"),
             "`geminid demo` brings its own simulator; `geminid init` writes a file",
         );
@@ -121,7 +121,7 @@ fn upstream(around: &Around<'_>, report: &mut Report<'_>) -> Option<Upstream> {
 }
 
 fn environment(around: &Around<'_>, report: &mut Report<'_>) -> Option<Environment> {
-    const NAME: &str = "GEMINI_ENVIRONMENT";
+    const NAME: &str = "GEMINID_ENVIRONMENT";
     let Some(text) = filled(around.vault.env, NAME) else { return Some(Environment::Production) };
     let text = text.to_string_lossy();
     let found = text.parse().ok();
@@ -135,7 +135,7 @@ fn environment(around: &Around<'_>, report: &mut Report<'_>) -> Option<Environme
 }
 
 fn listen(around: &Around<'_>, report: &mut Report<'_>) -> Option<Vec<SocketAddr>> {
-    const NAME: &str = "GEMINI_LISTEN";
+    const NAME: &str = "GEMINID_LISTEN";
     if let Some(flag) = &around.overrides.listen {
         return Some(flag.clone());
     }
@@ -152,9 +152,9 @@ fn key(around: &Around<'_>, report: &mut Report<'_>) -> Option<Key> {
     let id = id.and_then(|text| check::check_key_text(text, &Spot::outside(KEY), report));
     let secret = secret(SECRET, around, report);
     let account =
-        filled(around.vault.env, "GEMINI_ACCOUNT").map(|it| it.to_string_lossy().into_owned());
+        filled(around.vault.env, "GEMINID_ACCOUNT").map(|it| it.to_string_lossy().into_owned());
     let id = id?;
-    check::check_account(&id, account.as_deref(), &Spot::outside("GEMINI_ACCOUNT"), report);
+    check::check_account(&id, account.as_deref(), &Spot::outside("GEMINID_ACCOUNT"), report);
     Some(Key {
         name: KeyName::new("default"),
         upstream: 0,

@@ -87,7 +87,7 @@ fn a_start_from_the_environment_prints_a_pair_once() {
     let mut command = command();
     command.current_dir(&dir).args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     command.env("GEMINI_API_KEY", "account-0123456789").env("GEMINI_API_SECRET", "a-real-secret");
-    command.env("GEMINI_STATE_DIR", dir.join("state"));
+    command.env("GEMINID_STATE_DIR", dir.join("state"));
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -200,7 +200,7 @@ pub(super) fn default_state_dir(
         report.hinted(
             spot,
             "no place for state: neither XDG_STATE_HOME nor HOME is set",
-            "set state.dir, or GEMINI_STATE_DIR",
+            "set state.dir, or GEMINID_STATE_DIR",
         );
     }
     state

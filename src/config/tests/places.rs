@@ -96,18 +96,18 @@ fn two_variables_are_enough() {
 #[test]
 fn further_variables() {
     let with = |more: (&'static str, &'static str)| [BOTH[0], BOTH[1], more];
-    let (config, _) = start(&with(("GEMINI_ENVIRONMENT", "sandbox"))).unwrap();
+    let (config, _) = start(&with(("GEMINID_ENVIRONMENT", "sandbox"))).unwrap();
     assert_eq!(config.upstreams[0].rest.host, "api.sandbox.gemini.com");
-    let (config, _) = start(&with(("GEMINI_LISTEN", "127.0.0.1:1, [::1]:1"))).unwrap();
+    let (config, _) = start(&with(("GEMINID_LISTEN", "127.0.0.1:1, [::1]:1"))).unwrap();
     assert_eq!(config.upstreams[0].listen.len(), 2);
     start_fails(
-        &with(("GEMINI_ENVIRONMENT", "sandobx")),
-        "GEMINI_ENVIRONMENT: `sandobx` is unknown\n  hint: did you mean `sandbox`?",
+        &with(("GEMINID_ENVIRONMENT", "sandobx")),
+        "GEMINID_ENVIRONMENT: `sandobx` is unknown\n  hint: did you mean `sandbox`?",
     );
-    start_fails(&with(("GEMINI_ENVIRONMENT", "simulator")), "`geminid demo` brings its own");
-    start_fails(&with(("GEMINI_LISTEN", "here")), "GEMINI_LISTEN: `here` is no address");
-    start_fails(&with(("GEMINI_ACCOUNT", "primary")), "GEMINI_ACCOUNT: is only for master- keys");
-    let master = [("GEMINI_API_KEY", "master-1"), BOTH[1], ("GEMINI_ACCOUNT", "primary")];
+    start_fails(&with(("GEMINID_ENVIRONMENT", "simulator")), "`geminid demo` brings its own");
+    start_fails(&with(("GEMINID_LISTEN", "here")), "GEMINID_LISTEN: `here` is no address");
+    start_fails(&with(("GEMINID_ACCOUNT", "primary")), "GEMINID_ACCOUNT: is only for master- keys");
+    let master = [("GEMINI_API_KEY", "master-1"), BOTH[1], ("GEMINID_ACCOUNT", "primary")];
     assert_eq!(start(&master).unwrap().0.keys[0].account.as_deref(), Some("primary"));
 }
 
