@@ -17,6 +17,7 @@ use crate::config::{self, ClientCredential, Config};
 use crate::egress::{BadAnchor, Destination, Egress};
 use crate::inbound::{self, Directory, Doors, Entry, Replays};
 use crate::journal::{StateDir, StateError};
+use crate::message;
 use crate::nonce::{Lane, ServerClock};
 use crate::observe::{Metrics, Observer};
 use crate::provider::{Environment, Key, Routes};
@@ -26,6 +27,8 @@ use crate::task::{self, Drained, Tasks};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// More than the list of symbols is long.
+const MAX_PUBLIC: usize = 1 << 20;
 
 /// A running proxy.
 #[derive(Debug)]
@@ -111,9 +114,10 @@ pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     let (mut addresses, mut servers) = (Vec::new(), Vec::new());
     let (mut proxies, mut lanes) = (Vec::new(), Vec::new());
     for (index, upstream) in config.upstreams.iter().enumerate() {
-        let rings = parts.rings(index)?;
+        let server_clock = Arc::new(ServerClock::default());
+        let rings = parts.rings(index, &server_clock)?;
         lanes.extend(rings.values().map(|it| Arc::clone(&it.lane)));
-        let proxy = Arc::new(parts.proxy(index, upstream, &rings, tasks.clone())?);
+        let proxy = Arc::new(parts.proxy(upstream, &rings, server_clock, tasks.clone())?);
         for address in &upstream.listen {
             let listener = inbound::bind(*address).await.map_err(StartError::Listen)?;
             addresses.push((upstream.name.clone(), local(&listener)?));
@@ -169,14 +173,17 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     /// The keys of an upstream, by their place in the configuration, each with its lane.
-    fn rings(&self, upstream: usize) -> Result<BTreeMap<usize, Arc<KeyRing>>, StartError> {
-        let server_clock = Arc::new(ServerClock::default());
+    fn rings(
+        &self,
+        upstream: usize,
+        server_clock: &Arc<ServerClock>,
+    ) -> Result<BTreeMap<usize, Arc<KeyRing>>, StartError> {
         let mut rings = BTreeMap::new();
         let keys = self.config.keys.iter().enumerate();
         for (index, key) in keys.filter(|(_, it)| it.upstream == upstream) {
             let (kept, marks) = self.state.marks(&key.credential.fingerprint())?;
             let how = (key.nonce, key.unit);
-            let clock = Arc::clone(&server_clock);
+            let clock = Arc::clone(server_clock);
             let lane = Lane::new(key.name.clone(), how, kept, clock, Box::new(marks));
             let users = self.config.clients.iter().filter(|it| it.key == index).count();
             let key = Key {
@@ -191,9 +198,9 @@ impl Parts<'_> {
 
     fn proxy(
         &self,
-        index: usize,
         upstream: &config::Upstream,
         rings: &BTreeMap<usize, Arc<KeyRing>>,
+        server_clock: Arc<ServerClock>,
         tasks: Tasks,
     ) -> Result<Proxy, StartError> {
         let (directory, clients) = self.clients(rings);
@@ -204,9 +211,6 @@ impl Parts<'_> {
             connect_timeout: upstream.timeout.connect,
         })?;
         let known = upstream.provider.operations().iter();
-        // All lanes of an upstream read one clock; without a key there is none to read.
-        let shared_clock = rings.values().next().map(|it| it.lane.clock());
-        tracing::debug!(index, upstream = upstream.name, keys = rings.len(), "upstream made");
         Ok(Proxy {
             provider: upstream.provider,
             routes: Routes::new(known.chain(&upstream.operations)),
@@ -217,7 +221,7 @@ impl Parts<'_> {
             egress,
             egress_ip: upstream.bind.map(|it| it.to_string()),
             deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },
-            server_clock: shared_clock.unwrap_or_default(),
+            server_clock,
             ready: Ready::new(),
             clock: Arc::clone(&self.clock),
             replays: Replays::default(),
@@ -273,34 +277,42 @@ fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: &watch::Sender<bool>) -
     task::spawn("listener", inbound::serve(listener, handle, stop.subscribe()))
 }
 
-/// Asks for public data until an answer tells the time. It also leaves a warm connection.
+/// Asks for public data until an answer tells the time, and again whenever that is in doubt. It also
+/// leaves a warm connection.
 async fn learn_the_time(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let (wire, nothing) = (proxy.provider.date_request(), HeaderMap::new());
-        let asked = proxy.egress.send(wire, &nothing, proxy.deadlines.read);
-        let answer = tokio::select! {
-            answer = asked => answer,
-            _ = stop.wait_for(|stop| *stop) => return,
-        };
-        match answer {
-            Ok(answer) => {
-                let (clock, at) = (&proxy.server_clock, proxy.reading());
-                proxy.ready.observe(answer.headers(), clock, at);
-                // Read to its end, so that the connection can be used again.
-                drop(crate::message::read(answer.into_body(), 1 << 20).await);
-            }
-            Err(fault) => {
-                tracing::warn!(%fault, "the exchange does not answer yet");
-                proxy.ready.failed(fault.kind);
-            }
-        }
-        if proxy.ready.is_ready() {
-            return;
-        }
         tokio::select! {
-            () = tokio::time::sleep(pause) => pause = LONGEST_PAUSE.min(pause * 2),
+            () = ask_for_the_time(&proxy) => {}
             _ = stop.wait_for(|stop| *stop) => return,
+        }
+        let next = async {
+            if proxy.ready.is_ready() {
+                proxy.ready.asked_again().await;
+            }
+            tokio::time::sleep(pause).await;
+        };
+        tokio::select! {
+            () = next => pause = LONGEST_PAUSE.min(pause * 2),
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+async fn ask_for_the_time(proxy: &Proxy) {
+    let (wire, nothing) = (proxy.provider.date_request(), HeaderMap::new());
+    let (sent, deadline) = (proxy.reading().monotonic, proxy.deadlines.read);
+    match proxy.egress.send(wire, &nothing, deadline).await {
+        Ok(answer) => {
+            let at = proxy.reading();
+            proxy.ready.observe(answer.headers(), &proxy.server_clock, sent, at);
+            // Read to its end, so that the connection can be used again.
+            let rest = message::read(answer.into_body(), MAX_PUBLIC);
+            drop(tokio::time::timeout(deadline, rest).await);
+        }
+        Err(fault) => {
+            tracing::warn!(%fault, "the exchange does not answer yet");
+            proxy.ready.failed(fault.kind);
         }
     }
 }

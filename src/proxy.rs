@@ -270,16 +270,17 @@ impl Proxy {
         forwarded: &HeaderMap,
         record: &mut Record,
     ) -> Result<Received, Refusal> {
-        if turn.must_learn() {
-            match self.learn(turn, ring, record).await? {
-                Learned::Taught(next) => turn = *next,
-                Learned::Rejected(received) => return Ok(*received),
-            }
-        }
         let mut n_reconnects = 0;
         loop {
+            if turn.must_learn() {
+                match self.learn(turn, ring, record).await? {
+                    Learned::Taught(next) => turn = *next,
+                    Learned::Rejected(received) => return Ok(*received),
+                }
+            }
             let monotonic = || self.clock.monotonic();
-            let numbered = turn.number(monotonic, tokio::time::sleep).await?;
+            let numbered = turn.number(monotonic, tokio::time::sleep).await;
+            let numbered = numbered.inspect_err(|_| self.ready.ask_again())?;
             let Signed { wire, turn: held, nonce } = self.provider.sign(numbered, &ring.key);
             turn = held;
             record.facts.nonce = Some(nonce.to_string());
@@ -298,7 +299,7 @@ impl Proxy {
             match next {
                 Next::Again(pause) => {
                     tokio::time::sleep(pause).await;
-                    turn = turn.again(self.clock.monotonic()).await;
+                    turn = turn.again(self.clock.monotonic()).await?;
                 }
                 Next::Done | Next::Stop(_) => {
                     self.reserve_ahead(ring);
@@ -367,7 +368,7 @@ impl Proxy {
         let response = self.egress.send(wire, forwarded, self.deadlines.of(call)).await;
         record.facts.upstream = self.clock.monotonic().saturating_sub(began);
         if let Ok(response) = &response {
-            self.ready.observe(response.headers(), &self.server_clock, self.reading());
+            self.ready.observe(response.headers(), &self.server_clock, began, self.reading());
         }
         response
     }

@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::HeaderMap;
-use http::header::DATE;
-use tokio::sync::watch;
+use http::header::{AGE, DATE};
+use tokio::sync::{Notify, watch};
 
 use crate::clock::{UnixMicros, micros};
 use crate::egress::{SendError, SendFault, Sent};
-use crate::nonce::{Reading, ServerClock};
+use crate::nonce::{Observed, Reading, ServerClock};
 use crate::refusal::Refusal;
 
 /// How long a request waits for the first answer: shorter than bots wait for theirs.
@@ -22,11 +22,12 @@ pub(crate) struct Ready {
     known: watch::Sender<bool>,
     // What the last attempt to get an answer ended with.
     fault: Mutex<Option<SendFault>>,
+    again: Notify,
 }
 
 impl Ready {
     pub(crate) fn new() -> Self {
-        Self { known: watch::Sender::new(false), fault: Mutex::new(None) }
+        Self { known: watch::Sender::new(false), fault: Mutex::new(None), again: Notify::new() }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -61,15 +62,37 @@ impl Ready {
         }
     }
 
-    /// Takes in an answer's `Date`.
-    pub(crate) fn observe(&self, headers: &HeaderMap, clock: &ServerClock, at: Reading) {
+    /// Takes in the `Date` of an answer to what was sent at `sent`.
+    pub(crate) fn observe(
+        &self,
+        headers: &HeaderMap,
+        clock: &ServerClock,
+        sent: Duration,
+        at: Reading,
+    ) {
         let Some(date) = date(headers) else { return };
-        clock.observe_date(date, at);
+        if clock.observe_date(date, sent, at) == Observed::Doubted {
+            self.ask_again();
+        }
         self.known.send_if_modified(|known| !std::mem::replace(known, true));
+    }
+
+    /// Has the exchange asked for its time once more.
+    pub(crate) fn ask_again(&self) {
+        self.again.notify_one();
+    }
+
+    /// Waits until its time should be asked for once more.
+    pub(crate) async fn asked_again(&self) {
+        self.again.notified().await;
     }
 }
 
 fn date(headers: &HeaderMap) -> Option<UnixMicros> {
+    if headers.get(AGE).is_some_and(|it| it != "0") {
+        // A cache's copy tells when it was made, not what time it is.
+        return None;
+    }
     let text = headers.get(DATE)?.to_str().ok()?;
     let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(UnixMicros(micros(since)))
@@ -84,12 +107,16 @@ mod tests {
         let (ready, clock) = (Ready::new(), ServerClock::default());
         let at = Reading { wall: UnixMicros(0), monotonic: Duration::ZERO };
         let mut headers = HeaderMap::new();
-        ready.observe(&headers, &clock, at);
+        ready.observe(&headers, &clock, Duration::ZERO, at);
         headers.insert(DATE, "yesterday".parse().unwrap());
-        ready.observe(&headers, &clock, at);
+        ready.observe(&headers, &clock, Duration::ZERO, at);
         assert!(!ready.is_ready());
         headers.insert(DATE, "Mon, 21 Sep 2026 13:33:20 GMT".parse().unwrap());
-        ready.observe(&headers, &clock, at);
+        headers.insert(AGE, "7".parse().unwrap());
+        ready.observe(&headers, &clock, Duration::ZERO, at);
+        assert!(!ready.is_ready(), "a cache's copy");
+        headers.remove(AGE);
+        ready.observe(&headers, &clock, Duration::ZERO, at);
         assert!(ready.is_ready());
         assert_eq!(clock.now(Duration::ZERO).unwrap().secs(), 1_789_997_600);
     }

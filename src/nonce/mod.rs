@@ -13,5 +13,5 @@ pub(crate) use self::lane::{Busy, Keep, Keeping, Lane, LaneView, Numbered, Turn}
 #[cfg(test)]
 pub(crate) use self::sequence::Mode;
 pub(crate) use self::sequence::{Kept, Next, Nonce, Verdict};
-pub(crate) use self::server_clock::{Reading, ServerClock};
+pub(crate) use self::server_clock::{Observed, Reading, ServerClock};
 pub(crate) use self::unit::{Setting, Unit};

@@ -199,6 +199,81 @@ async fn an_exchange_whose_clock_differs_is_followed() {
     }
 }
 
+/// One edge with a wrong clock must neither stop signed calls nor raise a mark for good.
+#[tokio::test]
+async fn one_answer_with_a_wrong_date_changes_nothing() {
+    for offset in [-3_600, 3_600, 31_536_000] {
+        let exchange = Exchange::start(NonceRule::Increasing).await;
+        let proxy = exchange.proxy(&Settings::default()).await;
+        assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200);
+        let rule =
+            json!({"path": "/v1/pubticker/*", "times": 0, "do": {"date_offset_seconds": offset}});
+        exchange.simulator.script(&rule.to_string()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(proxy.bot().get("/v1/pubticker/btcusd").await.status, 200);
+            assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200, "{offset}");
+        }
+        let last = exchange.simulator.ledger();
+        let last = last.arrivals(Exchange::KEY).last().unwrap().to_string();
+        let (last, now) = (last.parse::<u64>().unwrap() / 1_000, now());
+        assert!(last.abs_diff(now) < 60, "{offset}: {last} at {now}");
+    }
+}
+
+/// A key that was time-based, with calls in flight, is switched to increasing nonces that somebody else
+/// has raised: nobody climbs, and the question is asked before anything is signed anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_under_load_climbs_nowhere() {
+    let exchange = Exchange::start(NonceRule::Time).await;
+    let proxy = exchange.proxy(&Settings::default()).await;
+    assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200);
+    let mut key = geminid::simulator::KeySpec::new(Exchange::KEY, Exchange::SECRET);
+    key.last_nonce = Some(format!("{}000", now() + 20).parse().unwrap());
+    exchange.simulator.add_key(key);
+    let calls: Vec<_> = (0..6)
+        .map(|_| {
+            let bot = proxy.bot();
+            tokio::spawn(async move { bot.post("/v1/balances", "").await.told() })
+        })
+        .collect();
+    for call in calls {
+        let (status, _, cause) = call.await.unwrap();
+        assert!(matches!(status, 200 | 400 | 503), "{status} {cause}");
+    }
+    let ledger = exchange.simulator.ledger();
+    let whole = |it: &str| it.split('.').next().unwrap().len();
+    let arrivals = ledger.arrivals(Exchange::KEY);
+    assert!(arrivals.iter().all(|it| whole(&it.to_string()) <= 13), "{arrivals:?}");
+}
+
+#[tokio::test]
+async fn a_success_is_remembered_through_a_kill() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let proxy = exchange.proxy(&Settings::default()).await;
+    assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200);
+    let kept = || {
+        let files = std::fs::read_dir(exchange.dir().join("state")).unwrap();
+        // Not what is still being written beside it.
+        let paths = files
+            .map(|it| it.unwrap().path())
+            .filter(|it| it.extension().is_some_and(|it| it == "json"));
+        let texts = paths.filter_map(|it| std::fs::read_to_string(it).ok());
+        texts.collect::<Vec<_>>().join(" ")
+    };
+    while !kept().contains("\"succeeded\":true") {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    proxy.kill();
+    let mark = format!("{}000", now() + 30);
+    let rule = json!({"path": "/v1/balances", "do": {"nonce_mark": mark}});
+    exchange.simulator.script(&rule.to_string()).unwrap();
+    let proxy = exchange.proxy(&Settings::default()).await;
+    let answer = proxy.bot().post("/v1/balances", "").await;
+    let ledger = exchange.simulator.ledger();
+    let arrivals = ledger.arrivals(Exchange::KEY);
+    assert_eq!(answer.told().2, "nonce-key-shared", "and not a climb: {arrivals:?}");
+}
+
 #[tokio::test]
 async fn without_a_date_nothing_is_signed() {
     let exchange = Exchange::start(NonceRule::Increasing).await;

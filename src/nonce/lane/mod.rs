@@ -137,11 +137,6 @@ impl Lane {
         Ok(Turn { admission, slot, n_resigns: 0 })
     }
 
-    /// The clock of the upstream that this key belongs to.
-    pub(crate) fn clock(&self) -> Arc<ServerClock> {
-        Arc::clone(&self.clock)
-    }
-
     pub(crate) fn view(&self) -> LaneView {
         let state = self.state();
         LaneView {
@@ -307,20 +302,25 @@ impl Turn {
         next
     }
 
-    /// Waits in a lane that has just become serial until no other request is in flight.
-    pub(crate) async fn again(self, now: Duration) -> Self {
+    /// Prepares another attempt: waits in a lane that has just become serial until no other request is
+    /// in flight, and gives up where another answer has stopped the key.
+    pub(crate) async fn again(self, now: Duration) -> Result<Self, Busy> {
         let Self { admission, slot, n_resigns } = self;
         let lane = Arc::clone(&slot.lane);
         let crowded = {
             let state = lane.state();
             state.sequence.is_serial() && state.in_flight > 1
         };
-        if !crowded {
-            return Self { admission, slot, n_resigns };
+        let slot = if crowded {
+            drop(slot);
+            lane.enqueue(Priority::Cancel, now).await
+        } else {
+            slot
+        };
+        if let Some(Stopped { cause, .. }) = lane.state().stopped.filter(|_| crowded) {
+            return Err(Busy::Stopped { key: lane.key.clone(), cause });
         }
-        drop(slot);
-        let slot = lane.enqueue(Priority::Cancel, now).await;
-        Self { admission, slot, n_resigns }
+        Ok(Self { admission, slot, n_resigns })
     }
 
     pub(crate) fn call(&self) -> &Call {

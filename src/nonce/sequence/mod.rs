@@ -133,10 +133,10 @@ pub(crate) struct Sequence {
     serial: bool,
     // Whether the exchange ever took a nonce of this lane.
     succeeded: bool,
-    // Invariant: no nonce above this was ever handed out in this mode.
+    // Invariant: no nonce of a later moment than this was ever handed out, in whatever unit.
     mark: u64,
-    // Invariant: mark <= reserved once a nonce was handed out; this much is on disk.
-    reserved: u64,
+    // Invariant: once a nonce was handed out, this covers `mark`, in the same mode and unit.
+    on_disk: Option<Kept>,
     // Whether the mark is still the one that was found on disk.
     resumed: bool,
 }
@@ -148,39 +148,46 @@ impl Sequence {
             Setting::Time => Mode::Time,
             Setting::Increasing => Mode::Increasing,
         };
-        let mut sequence = Self::fresh(setting, mode, unit);
-        // What was learned holds unless the operator says otherwise.
-        if let Some(kept) = kept.filter(|it| it.mode == mode || mode == Mode::Unknown) {
-            let unit = unit.unwrap_or(kept.unit);
-            let mark = convert(kept.mark, kept.unit, unit);
-            let Kept { mode, serial, succeeded, .. } = kept;
-            sequence = Self {
-                mode,
-                unit,
-                serial,
-                succeeded,
-                mark,
-                reserved: mark,
-                resumed: true,
-                ..sequence
-            };
-        }
-        sequence
-    }
-
-    fn fresh(setting: Setting, mode: Mode, unit: Option<Unit>) -> Self {
-        let natural = if mode == Mode::Time { Unit::Micros } else { Unit::Millis };
-        Self {
+        let natural = unit.unwrap_or_else(|| natural_unit(mode));
+        let mut sequence = Self {
             mode,
             setting,
-            unit: unit.unwrap_or(natural),
+            unit: natural,
             set_unit: unit,
             serial: mode != Mode::Time,
             succeeded: false,
             mark: 0,
-            reserved: 0,
+            on_disk: None,
             resumed: false,
+        };
+        let Some(kept) = kept else { return sequence };
+        sequence.succeeded = kept.succeeded;
+        sequence.resumed = true;
+        // What was learned holds unless the operator says otherwise; no mark is ever forgotten.
+        if kept.mode == mode || mode == Mode::Unknown {
+            sequence.mode = kept.mode;
+            sequence.serial = kept.serial;
+            sequence.unit = unit.unwrap_or(kept.unit);
         }
+        sequence.mark = convert(kept.mark, kept.unit, sequence.unit);
+        sequence.on_disk = Some(kept).filter(|it| sequence.is_like(it));
+        sequence
+    }
+
+    /// Goes on in another mode or unit, above all that was handed out before.
+    fn switch(&mut self, mode: Mode, unit: Unit) {
+        self.mark = convert(self.mark, self.unit, unit);
+        self.serial = mode != Mode::Time || unit == Unit::Seconds;
+        (self.mode, self.unit, self.on_disk) = (mode, unit, None);
+    }
+
+    /// Goes on in another mode, in the unit that was set or is usual there.
+    fn switch_mode(&mut self, mode: Mode) {
+        self.switch(mode, self.set_unit.unwrap_or_else(|| natural_unit(mode)));
+    }
+
+    fn is_like(&self, kept: &Kept) -> bool {
+        (kept.mode, kept.unit) == (self.mode, self.unit)
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -213,7 +220,7 @@ impl Sequence {
                 u64::try_from(micros).unwrap_or(u64::MAX).saturating_add(1),
             )));
         }
-        if value > self.reserved {
+        if self.on_disk.is_none_or(|it| value > it.mark) {
             return Err(NotNow::Reserve(self.kept(value)));
         }
         self.mark = value;
@@ -225,8 +232,9 @@ impl Sequence {
     /// To be called when `kept` is on disk.
     pub(crate) fn reserved(&mut self, kept: Kept) {
         // A change of mode or unit in the meantime has begun its marks anew.
-        if (kept.mode, kept.unit) == (self.mode, self.unit) {
-            self.reserved = self.reserved.max(kept.mark);
+        let newer = self.on_disk.is_none_or(|it| kept.mark >= it.mark);
+        if self.is_like(&kept) && newer {
+            self.on_disk = Some(kept);
         }
     }
 
@@ -236,23 +244,27 @@ impl Sequence {
         used.then(|| Kept { mark: self.mark, exact: true, ..self.kept(self.mark) })
     }
 
-    /// What should go to disk before the reserve runs out, if more than half of it is used.
+    /// What should go to disk: before the reserve runs out, if more than half of it is used, and when
+    /// something was learned of the key that is not there yet.
     pub(crate) fn top_up(&self, now: UnixMicros) -> Option<Kept> {
         let ahead = self.unit.of(now).max(self.mark);
         let half = self.unit.seconds(RESERVE_SECONDS / 2).max(1);
-        let due = self.mode != Mode::Unknown && ahead.saturating_add(half) > self.reserved;
+        let covered = |it: Kept| {
+            ahead.saturating_add(half) <= it.mark
+                && (it.serial, it.succeeded) == (self.serial, self.succeeded)
+        };
+        let due = self.mode != Mode::Unknown && !self.on_disk.is_some_and(covered);
         due.then(|| self.kept(ahead))
     }
 
     /// Takes in the answer to the learning probe. `false`: it taught nothing.
     pub(crate) fn learn(&mut self, verdict: Verdict) -> bool {
-        let unit = self.set_unit;
         let mode = match verdict {
             Verdict::OutsideWindow { .. } => Mode::Time,
             Verdict::Accepted | Verdict::NotIncreased => Mode::Increasing,
             Verdict::NotANumber | Verdict::Silent => return false,
         };
-        *self = Self::fresh(self.setting, mode, unit);
+        self.switch_mode(mode);
         true
     }
 
@@ -264,9 +276,11 @@ impl Sequence {
                 self.succeeded = true;
                 Next::Done
             }
-            (Verdict::OutsideWindow { .. }, Mode::Increasing | Mode::Unknown) => {
+            // Another answer has stopped the lane meanwhile: ask the exchange before anything else.
+            (_, Mode::Unknown) => retry(resigns, Duration::ZERO, Next::Done),
+            (Verdict::OutsideWindow { .. }, Mode::Increasing) => {
                 // The key was switched to time-based nonces.
-                *self = Self::fresh(self.setting, Mode::Time, self.set_unit);
+                self.switch_mode(Mode::Time);
                 retry(resigns, Duration::ZERO, Next::Done)
             }
             // The clock has been set by the answer.
@@ -275,7 +289,7 @@ impl Sequence {
             }
             (Verdict::NotANumber, _) => self.write_whole_seconds(resigns),
             (Verdict::NotIncreased, Mode::Time) => self.put_in_order(resigns),
-            (Verdict::NotIncreased, Mode::Increasing | Mode::Unknown) => self.collided(resigns),
+            (Verdict::NotIncreased, Mode::Increasing) => self.collided(resigns),
         }
     }
 
@@ -285,9 +299,7 @@ impl Sequence {
             0 => Next::Again(Duration::ZERO),
             1 => Next::Again(pause),
             2 if !self.succeeded && self.set_unit.is_none() && self.unit == Unit::Millis => {
-                self.mark = convert(self.mark, Unit::Millis, Unit::Micros);
-                self.reserved = 0;
-                self.unit = Unit::Micros;
+                self.switch(Mode::Increasing, Unit::Micros);
                 Next::Again(Duration::ZERO)
             }
             _ => self.stop(),
@@ -298,12 +310,12 @@ impl Sequence {
         let cause = if self.succeeded { StopCause::KeyShared } else { StopCause::Unit };
         if self.mode == Mode::Time && self.setting == Setting::Auto {
             // The key may have been switched to increasing nonces: the next trial asks anew.
-            *self = Self::fresh(self.setting, Mode::Unknown, self.set_unit);
+            self.switch_mode(Mode::Unknown);
         }
         let never = cause == StopCause::Unit && self.set_unit.is_none();
         if never && self.unit == Unit::Micros && self.mode == Mode::Increasing {
             // The finer unit was no help either: stay where every other program can follow.
-            *self = Self { unit: Unit::Millis, mark: 0, reserved: 0, ..*self };
+            self.switch(Mode::Increasing, Unit::Millis);
         }
         Next::Stop(cause)
     }
@@ -324,8 +336,7 @@ impl Sequence {
         if self.mode != Mode::Time || self.unit != Unit::Micros {
             return Next::Done;
         }
-        // No value of the old form was taken: the new one begins with the clock.
-        *self = Self { unit: Unit::Seconds, serial: true, mark: 0, reserved: 0, ..*self };
+        self.switch(Mode::Time, Unit::Seconds);
         retry(resigns, Duration::ZERO, Next::Done)
     }
 
@@ -338,6 +349,10 @@ impl Sequence {
         let mark = value.saturating_add(unit.seconds(RESERVE_SECONDS));
         Kept { mode, unit, serial, succeeded, mark, exact: false }
     }
+}
+
+fn natural_unit(mode: Mode) -> Unit {
+    if mode == Mode::Time { Unit::Micros } else { Unit::Millis }
 }
 
 fn retry(resigns: u32, pause: Duration, otherwise: Next) -> Next {

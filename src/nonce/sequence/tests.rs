@@ -160,6 +160,38 @@ fn a_key_that_was_switched_to_increasing_is_asked_anew() {
 }
 
 #[test]
+fn a_success_is_worth_a_write_at_once() {
+    let mut sequence = increasing();
+    take(&mut sequence, NOW).unwrap();
+    assert_eq!(sequence.top_up(NOW), None, "the reserve is whole");
+    sequence.settle(Verdict::Accepted, 0);
+    let kept = sequence.top_up(NOW).unwrap();
+    assert!(kept.succeeded);
+    sequence.reserved(kept);
+    assert_eq!(sequence.top_up(NOW), None);
+}
+
+#[test]
+fn no_switch_forgets_what_was_handed_out_or_that_it_was_taken() {
+    let mut sequence = Sequence::new(Setting::Auto, None, None);
+    sequence.learn(Verdict::OutsideWindow { server: None });
+    let last = take(&mut sequence, NOW).unwrap();
+    sequence.settle(Verdict::Accepted, 0);
+    let mut resigns = 0;
+    while let Next::Again(_) = sequence.settle(Verdict::NotIncreased, resigns) {
+        resigns += 1;
+    }
+    assert_eq!(sequence.mode(), Mode::Unknown);
+    // A request that was in flight meanwhile waits for the question; it climbs nowhere.
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 2), Next::Again(Duration::ZERO));
+    assert_eq!((sequence.mode(), sequence.unit()), (Mode::Unknown, Unit::Millis));
+    sequence.learn(Verdict::NotIncreased);
+    let next = take(&mut sequence, UnixMicros(NOW.0 - 5_000_000)).unwrap();
+    assert!(next.value > last.value / 1_000, "{next} after {last}");
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 2), Next::Stop(StopCause::KeyShared));
+}
+
+#[test]
 fn a_key_that_was_switched_to_time_is_followed() {
     let mut sequence = increasing();
     let outside = Verdict::OutsideWindow { server: Some(NOW) };
