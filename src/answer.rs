@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
-    HeaderName, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER, USER_AGENT,
+    WWW_AUTHENTICATE,
 };
 use http::response::Parts;
 use http::{Response, StatusCode};
@@ -27,7 +28,7 @@ use crate::message::{self, Body};
 use crate::nonce::LaneView;
 use crate::observe::Record;
 use crate::provider::{self, Answer, Key, Provider};
-use crate::refusal::Refusal;
+use crate::refusal::{LOOK_FIRST, Refusal};
 
 /// What of a client's headers goes along. The upstream needs none of them.
 const FORWARDED: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
@@ -102,7 +103,9 @@ pub(crate) async fn read(
         Held::Stream(body)
     };
     let said = match &body {
-        Held::Whole(bytes) if refused => read_body(bytes, |it| mask(key, it)),
+        Held::Whole(bytes) if refused && !head.headers.contains_key(CONTENT_ENCODING) => {
+            read_body(bytes, |it| mask(key, it))
+        }
         Held::Whole(_) | Held::Stream(_) => Said::Empty,
     };
     let answer = Answer { status, body: said };
@@ -138,14 +141,20 @@ pub(crate) fn explain(
         return received;
     }
     let evidence = evidence(&received, about, record);
-    let diagnosis = diagnose::diagnose(&evidence, provider.rules());
+    let mut diagnosis = diagnose::diagnose(&evidence, provider.rules());
+    if received.outcome == Outcome::Unknown {
+        // Whatever the cause, it may have been executed before the answer was made.
+        diagnosis.finding.retry = Retry::LookFirst;
+        diagnosis.finding.fix.insert(0, LOOK_FIRST.to_owned());
+    }
     record.finding(&diagnosis.finding);
     let spliced = match &received.body {
         Held::Whole(bytes) if bytes.len() <= MAX_SPLICED => {
             let context = record.context();
             let report = Report::new(&diagnosis, received.outcome, &context).to_json();
             let line = &diagnosis.finding.line;
-            Some(annotate(bytes, line, &report, |it| mask(about.key, it)))
+            annotate(bytes, line, &report, |it| mask(about.key, it))
+                .filter(|_| !received.head.headers.contains_key(CONTENT_ENCODING))
         }
         Held::Whole(_) | Held::Stream(_) => None,
     };
@@ -161,6 +170,7 @@ fn evidence(received: &Received, about: Circumstances<'_>, record: &Record) -> E
     Evidence {
         status: received.answer.status.as_u16(),
         body: received.answer.body.clone(),
+        retry_after: header("retry-after").and_then(|it| it.parse().ok()),
         server: header("server"),
         edge_id: header("cf-ray").or_else(|| header("x-amz-cf-id")),
         operation: Some(operation.name.clone()),

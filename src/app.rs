@@ -15,7 +15,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, ClientCredential, Config};
 use crate::egress::{BadAnchor, Destination, Egress};
-use crate::inbound::{self, Directory, Doors, Entry, Replays};
+use crate::inbound::{self, Directory, Doors, Entry};
 use crate::journal::{StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
@@ -224,7 +224,7 @@ impl Parts<'_> {
             server_clock,
             ready: Ready::new(),
             clock: Arc::clone(&self.clock),
-            replays: Replays::default(),
+            replays: Arc::default(),
             observer: Arc::clone(&self.observer),
             tasks,
         })

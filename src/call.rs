@@ -251,8 +251,10 @@ pub(crate) struct Call {
     pub(crate) query: Option<String>,
     /// Without the client's own `request` and `nonce`.
     pub(crate) parameters: Object,
-    /// The sub-account that the client names.
+    /// The sub-account that the client names to act in.
     pub(crate) account: Option<String>,
+    /// Every sub-account that the client names, for whatever purpose.
+    pub(crate) accounts: Vec<String>,
     /// Where money would go.
     pub(crate) withdrawal: Option<Withdrawal>,
     /// Whether it reaches every order of the key, whoever placed it.
@@ -348,6 +350,7 @@ pub(crate) fn example(name: &str, scope: Option<Scope>, effect: Effect) -> Call 
         query: None,
         parameters: Object::default(),
         account: None,
+        accounts: Vec::new(),
         withdrawal: None,
         reaches_whole_key: false,
     }

@@ -15,10 +15,10 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use crate::answer::{self, Circumstances, ClosingUnless as _, Received};
-use crate::call::{Call, Effect, Identity, Outcome};
+use crate::call::{Call, Identity, Outcome};
 use crate::clock::Clock;
 use crate::egress::{Egress, SendError, SendFault, Sent};
-use crate::inbound::{self, Caller, Directory, Doors, Replays};
+use crate::inbound::{self, Caller, Claim, Directory, Doors, Replays, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message::Body;
 use crate::nonce::{Lane, Next, Reading, ServerClock, Turn, Verdict};
@@ -53,7 +53,7 @@ pub(crate) struct Proxy {
     pub(crate) server_clock: Arc<ServerClock>,
     pub(crate) ready: Ready,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) replays: Replays,
+    pub(crate) replays: Arc<Replays>,
     pub(crate) observer: Arc<Observer>,
     pub(crate) tasks: Tasks,
 }
@@ -83,11 +83,19 @@ struct Cleared {
     admission: Admission,
     /// `None` for public data.
     key: Option<Arc<KeyRing>>,
+    /// The client's own signature, if it counts only once.
+    claim: Option<Claim>,
     forwarded: HeaderMap,
 }
 
 /// A call whose turn it is.
-enum Started {
+struct Started {
+    turn: Whose,
+    claim: Option<Claim>,
+    forwarded: HeaderMap,
+}
+
+enum Whose {
     Public(Box<Admission>),
     Signed(Box<Turn>, Arc<KeyRing>),
 }
@@ -102,18 +110,24 @@ impl Proxy {
         let mut record = self.observer.begin(request.method().as_str(), peer.ip());
         let as_proxy = request.uri().authority().is_some();
         let (head, mut body) = request.into_parts();
-        let (started, forwarded) = match self.start(&head, &mut body, peer, &mut record).await {
-            Ok(started) => started,
-            Err(refusal) => {
-                let kept = inbound::drain(&mut body).await;
-                return answer::refuse(&refusal, record, as_proxy).closing_unless(kept);
-            }
-        };
+        let Started { turn, claim, forwarded } =
+            match self.start(&head, &mut body, peer, &mut record).await {
+                Ok(started) => started,
+                Err(refusal) => {
+                    let kept = inbound::drain(&mut body).await;
+                    return answer::refuse(&refusal, record, as_proxy).closing_unless(kept);
+                }
+            };
         record.detach();
         let context = record.context();
         let this = Arc::clone(&self);
         let carried = self.tasks.spawn("call", async move {
-            match this.carry_out(started, &forwarded, &mut record).await {
+            let carried = this.carry_out(turn, &forwarded, &mut record).await;
+            let unsent = carried.as_ref().is_err_and(|it| it.outcome() == Outcome::NotSent);
+            if let Some(claim) = claim.filter(|_| !unsent) {
+                claim.keep();
+            }
+            match carried {
                 Ok(received) => answer::pass(received, record),
                 Err(refusal) => answer::refuse(&refusal, record, as_proxy),
             }
@@ -132,17 +146,18 @@ impl Proxy {
         body: &mut Incoming,
         peer: SocketAddr,
         record: &mut Record,
-    ) -> Result<(Started, HeaderMap), Refusal> {
-        let Cleared { admission, key, forwarded } = self.clear(head, body, peer, record).await?;
+    ) -> Result<Started, Refusal> {
+        let Cleared { admission, key, claim, forwarded } =
+            self.clear(head, body, peer, record).await?;
         record.facts.egress_ip.clone_from(&self.egress_ip);
-        let started = match key {
-            None => Started::Public(Box::new(admission)),
+        let turn = match key {
+            None => Whose::Public(Box::new(admission)),
             Some(ring) => {
                 self.ready.wait().await?;
-                Started::Signed(Box::new(self.turn(&ring, admission, record).await?), ring)
+                Whose::Signed(Box::new(self.turn(&ring, admission, record).await?), ring)
             }
         };
-        Ok((started, forwarded))
+        Ok(Started { turn, claim, forwarded })
     }
 
     /// Everything that is asked before anything is sent.
@@ -163,10 +178,7 @@ impl Proxy {
         let (method, path) = (head.method.as_str(), target.path.as_str());
         let public =
             self.public && self.provider.is_public(&self.routes, method, path, &head.headers);
-        let caller = self.identify(&head.headers, peer, public)?;
-        if let Some(caller) = &caller {
-            record.client(caller.who.client());
-        }
+        let caller = self.identify(&head.headers, peer, public, record)?;
 
         // What for?
         let body = inbound::body(&head.headers, body).await?;
@@ -187,15 +199,16 @@ impl Proxy {
         let unsigned = call.operation.is_public();
         if self.public && unsigned {
             let admission = limit::admit(policy::public(call)?);
-            return Ok(Cleared { admission, key: None, forwarded });
+            return Ok(Cleared { admission, key: None, claim: None, forwarded });
         }
-        let caller = caller.ok_or(inbound::Unidentified::Missing)?;
+        let caller = caller.ok_or(Unidentified::Missing)?;
         let Client { grant, key } = self.client(&caller)?;
-        let permit = policy::decide(grant, key.facts(), &caller.who, call)?;
-        self.refuse_replay(permit.call(), &caller, &head.headers)?;
-        let key = (!unsigned).then(|| Arc::clone(key));
+        let key = Some(key).filter(|_| !unsigned).map(Arc::clone);
         record.facts.key = key.as_ref().map(|it| it.key.name.clone());
-        Ok(Cleared { admission: limit::admit(permit), key, forwarded })
+        let facts = key.as_deref().map_or_else(KeyFacts::default, KeyRing::facts);
+        let permit = policy::decide(grant, facts, &caller.who, call)?;
+        let claim = self.claim(permit.call(), &caller, &head.headers)?;
+        Ok(Cleared { admission: limit::admit(permit), key, claim, forwarded })
     }
 
     fn identify(
@@ -203,8 +216,16 @@ impl Proxy {
         headers: &HeaderMap,
         peer: SocketAddr,
         public: bool,
+        record: &mut Record,
     ) -> Result<Option<Caller>, Refusal> {
         let found = self.directory.identify(self.provider, headers, peer.ip(), self.clock.wall());
+        match &found {
+            Ok(caller) => record.client(caller.who.client()),
+            Err(Unidentified::Expired { client } | Unidentified::Address { client, .. }) => {
+                record.client(client);
+            }
+            Err(_) => {}
+        }
         match found {
             Ok(caller) => Ok(Some(caller)),
             Err(_) if public => Ok(None),
@@ -218,30 +239,29 @@ impl Proxy {
     }
 
     /// A signed request that changes something counts once. A read may repeat.
-    fn refuse_replay(
+    fn claim(
         &self,
         call: &Call,
         caller: &Caller,
         headers: &HeaderMap,
-    ) -> Result<(), Refusal> {
-        let signed = caller.who.how() == Identity::StandIn && call.effect != Effect::Read;
-        let presented = self.provider.presented(headers).filter(|_| signed);
-        let now = self.clock.monotonic();
-        if presented.is_some_and(|it| !self.replays.is_first(it.signature, now)) {
-            return Err(Refusal::Replay);
-        }
-        Ok(())
+    ) -> Result<Option<Claim>, Refusal> {
+        let counts = caller.who.how() == Identity::StandIn && call.effect.mutates();
+        let Some(presented) = self.provider.presented(headers).filter(|_| counts) else {
+            return Ok(None);
+        };
+        let claim = self.replays.claim(presented.signature, self.clock.monotonic());
+        claim.map(Some).ok_or(Refusal::Replay)
     }
 
     /// Sends a call whose turn it is, and reads its answer.
     async fn carry_out(
         &self,
-        started: Started,
+        turn: Whose,
         forwarded: &HeaderMap,
         record: &mut Record,
     ) -> Result<Received, Refusal> {
-        match started {
-            Started::Public(admission) => {
+        match turn {
+            Whose::Public(admission) => {
                 let call = admission.call();
                 let wire = || self.provider.plain(&admission);
                 let response = match self.send(wire(), forwarded, call, record).await {
@@ -255,7 +275,7 @@ impl Proxy {
                 let received = self.read(response, call, None).await?;
                 Ok(self.explained(received, call, None, record))
             }
-            Started::Signed(turn, ring) => {
+            Whose::Signed(turn, ring) => {
                 self.carry_out_signed(*turn, &ring, forwarded, record).await
             }
         }
@@ -317,7 +337,7 @@ impl Proxy {
     ) -> Result<Turn, Refusal> {
         let began = self.clock.monotonic();
         let turn = tokio::time::timeout(LANE_PATIENCE, ring.lane.turn(admission, began)).await;
-        record.facts.waited = self.clock.monotonic().saturating_sub(began);
+        record.facts.waited = Some(self.clock.monotonic().saturating_sub(began));
         Ok(turn.map_err(|_| Refusal::LaneBusy(LANE_PATIENCE))??)
     }
 
@@ -328,14 +348,20 @@ impl Proxy {
         ring: &KeyRing,
         record: &mut Record,
     ) -> Result<Learned, Refusal> {
-        let Signed { wire, turn, nonce } = self.provider.probe(turn.probe(), &ring.key);
-        record.facts.nonce = Some(nonce.to_string());
+        let mut signed = self.provider.probe(turn.probe(), &ring.key);
+        record.facts.nonce = Some(signed.nonce.to_string());
+        let nothing = HeaderMap::new();
         // Whatever becomes of the question, the call itself was not sent.
         let unsent = |why: String| {
             let fault = SendError { sent: Sent::No, kind: SendFault::Closed(why) };
             Refusal::Send { fault, mutates: false }
         };
-        let response = self.send(wire, &HeaderMap::new(), turn.call(), record).await;
+        let mut response = self.send(signed.wire, &nothing, signed.turn.call(), record).await;
+        if response.as_ref().is_err_and(SendError::was_pooled) {
+            signed = self.provider.probe(signed.turn.probe(), &ring.key);
+            response = self.send(signed.wire, &nothing, signed.turn.call(), record).await;
+        }
+        let turn = signed.turn;
         let response = response.map_err(|fault| Refusal::Send {
             fault: SendError { sent: Sent::No, ..fault },
             mutates: false,

@@ -17,6 +17,9 @@ use crate::nonce::Busy;
 use crate::policy::Denial;
 use crate::provider::Unreadable;
 
+pub(crate) const LOOK_FIRST: &str =
+    "ask for the order's status before repeating: it may have been executed";
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error(transparent)]
@@ -176,6 +179,9 @@ fn misdirected(it: &Misdirected) -> Answered {
             "call it by a loopback name, or add the name to the upstream's `hosts`",
         ),
         Misdirected::Malformed(_) => malformed(),
+        Misdirected::HeadTooLarge => {
+            no(431, Cause::RequestTooLarge, "InvalidJson", "send fewer or shorter headers")
+        }
         Misdirected::TooLong => no(414, Cause::RequestTooLarge, "InvalidJson", "shorten the query"),
     }
 }
@@ -240,6 +246,9 @@ fn unreadable(it: &Unreadable) -> Answered {
             no(405, Cause::MethodWrong, "EndpointNotFound", "use the method that `Allow` names")
         }
         Unreadable::Malformed(_) => malformed(),
+        Unreadable::TooLong => {
+            no(413, Cause::RequestTooLarge, "InvalidJson", "split the call into smaller ones")
+        }
         Unreadable::Ambiguous => no(
             400,
             Cause::PayloadAmbiguous,
@@ -337,8 +346,7 @@ fn lost(status: u16, cause: Cause, mutates: bool) -> Answered {
 }
 
 fn look(status: u16, cause: Cause) -> Answered {
-    let fix = "ask for the order's status before repeating: it may have been executed";
-    Answered { status, cause, reason: None, retry: Retry::LookFirst, fix }
+    Answered { status, cause, reason: None, retry: Retry::LookFirst, fix: LOOK_FIRST }
 }
 
 #[cfg(test)]

@@ -16,10 +16,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
-use self::say::{data, fault};
+use self::say::{data, fault, note};
 use crate::config::{self, LevelName, LogFormat, Overrides};
 
 /// What a usage or configuration fault ends with.
@@ -101,6 +102,11 @@ pub fn run() -> ExitCode {
     let Cli { command, logging } = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version are answers, not faults; clap knows where each is printed.
+        Err(said) if said.kind() == ErrorKind::InvalidSubcommand && is_to_come() => {
+            note("error: this command is not in this build yet");
+            note("\nhint: `geminid --help` lists those that are");
+            return ExitCode::from(USAGE);
+        }
         Err(said) => {
             let code = if said.use_stderr() { USAGE } else { 0 };
             return said.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
@@ -121,6 +127,13 @@ pub fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// Whether the command is one that the documentation names and a later release brings.
+fn is_to_come() -> bool {
+    const TO_COME: &[&str] =
+        &["audit", "client", "doctor", "explain", "freeze", "policy", "reload", "run", "thaw"];
+    std::env::args().skip(1).any(|it| TO_COME.contains(&it.as_str()))
 }
 
 fn init(path: &std::path::Path, force: bool) -> ExitCode {

@@ -8,6 +8,8 @@ use crate::call::StopCause;
 pub(crate) struct Evidence {
     pub(crate) status: u16,
     pub(crate) body: Body,
+    /// The header `Retry-After`, in seconds.
+    pub(crate) retry_after: Option<u64>,
     /// The header `Server`.
     pub(crate) server: Option<String>,
     /// What an edge calls this request: `cf-ray`, `x-amz-cf-id`.

@@ -13,8 +13,8 @@ fn edge_page(evidence: &Evidence) -> Option<Finding> {
     let named = edges.iter().any(|it| server.contains(it)) || evidence.edge_id.is_some();
 
     let (cause, retry) = match evidence.status {
-        429 => (Cause::EdgeRateLimited, Retry::After(60)),
-        500.. => (Cause::EdgeError, Retry::LookFirst),
+        429 => (Cause::EdgeRateLimited, Retry::After(evidence.retry_after.unwrap_or(60))),
+        500.. => (Cause::EdgeError, Retry::After(10)),
         _ => (Cause::EdgeBlocked, Retry::AfterFix),
     };
     let mut facts = vec![format!("status {}, and a page where JSON is expected", evidence.status)];

@@ -34,16 +34,20 @@ pub(crate) fn read_body(bytes: &[u8], mask: impl Fn(&str) -> String) -> Body {
     Body::Text(quoted(&mask(text.trim()), MAX_QUOTE))
 }
 
-/// The rejection with its diagnosis. `report` is the JSON text of the member `diagnosis`.
+/// The rejection with its diagnosis; `None` where it cannot be put in without a risk. `report` is the JSON text of the member `diagnosis`.
 pub(crate) fn annotate(
     original: &[u8],
     line: &str,
     report: &str,
     mask: impl Fn(&str) -> String,
-) -> Vec<u8> {
-    let object = Object::parse(original).ok().filter(|it| it.get("diagnosis").is_none());
-    if let Some(object) = object {
-        return spliced(original, &object, line, report, &mask);
+) -> Option<Vec<u8>> {
+    if let Ok(object) = Object::parse(original) {
+        let free = object.get("diagnosis").is_none();
+        return free.then(|| spliced(original, &object, line, report, &mask));
+    }
+    if original.trim_ascii_start().starts_with(b"{") {
+        // Another reader may make an object of it, and class by a reason that we do not see.
+        return None;
     }
     let said = match read_body(original, &mask) {
         Body::Empty => None,
@@ -52,7 +56,7 @@ pub(crate) fn annotate(
         Body::Json { message, .. } => message,
     };
     let message = said.map_or_else(|| line.to_owned(), |said| format!("{said} — {line}"));
-    format!(r#"{{"message":{},"diagnosis":{report}}}"#, quote(&message)).into_bytes()
+    Some(format!(r#"{{"message":{},"diagnosis":{report}}}"#, quote(&message)).into_bytes())
 }
 
 fn spliced(
@@ -119,7 +123,7 @@ mod tests {
     #[track_caller]
     fn check(original: &str, expected: &str) {
         let out = annotate(original.as_bytes(), "why", r#"{"x":1}"#, mask);
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(String::from_utf8(out.unwrap()).unwrap(), expected);
     }
 
     #[test]
@@ -146,6 +150,18 @@ mod tests {
     }
 
     #[test]
+    fn what_others_may_read_otherwise_is_left_alone() {
+        for original in [
+            r#"{"result":"error","reason":"X","message":"\ud83d"}"#,
+            r#"{"message":"a","Message":"b"}"#,
+            r#"{"message":"a","diagnosis":{}}"#,
+            r#"{"message":"a""#,
+        ] {
+            assert!(annotate(original.as_bytes(), "why", "{}", mask).is_none(), "{original}");
+        }
+    }
+
+    #[test]
     fn foreign_text_is_bounded() {
         let long = "x".repeat(10_000);
         let Body::Text(text) = read_body(long.as_bytes(), str::to_owned) else { panic!("text") };
@@ -154,10 +170,8 @@ mod tests {
 
     #[test]
     fn any_bytes_are_survived() {
-        for bytes in
-            [&b"\xff\xfe"[..], b"<title>", b"<TITLE>\xc3\x28</TITLE><html", b"{\"message\":"]
-        {
-            let out = annotate(bytes, "why", "{}", str::to_owned);
+        for bytes in [&b"\xff\xfe"[..], b"<title>", b"<TITLE>\xc3\x28</TITLE><html", b"\"message"] {
+            let out = annotate(bytes, "why", "{}", str::to_owned).unwrap();
             assert!(Object::parse(&out).is_ok(), "{}", String::from_utf8_lossy(&out));
         }
     }

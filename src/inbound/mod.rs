@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -29,15 +29,16 @@ use tower::{ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use self::identify::{Caller, Directory, Entry, Unidentified};
-pub(crate) use self::replay::Replays;
+pub(crate) use self::replay::{Claim, Replays};
 pub(crate) use self::target::{Doors, Misdirected, target};
 use crate::message::{self, Body, BoxError, Incomplete};
 use crate::task;
 
 /// The longest JSON body that any documented call could need, with room to spare.
 pub(crate) const MAX_BODY: usize = 64 * 1_024;
-const MAX_HEAD: usize = 32 * 1_024;
-const MAX_HEADERS: usize = 64;
+/// What hyper takes at most: more than `target` does, so that the answer is ours.
+const MAX_HEAD: usize = 128 * 1_024;
+const MAX_HEADERS: usize = 256;
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_millis(500);
@@ -133,6 +134,8 @@ where
 fn after_panic(_: Box<dyn Any + Send>) -> Response<Body> {
     let text = r#"{"message":"a fault in the proxy; nothing was sent","diagnosis":{"decided_by":"proxy","outcome":"not_sent","retry":"now","cause":"internal"}}"#;
     let mut response = Response::new(message::full(text));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
     response
 }

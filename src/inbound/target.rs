@@ -13,12 +13,14 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::header::{HOST, ORIGIN};
+use http::header::{CONTENT_LENGTH, HOST, ORIGIN, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 /// Further than any documented path or query by a wide margin.
 const MAX_URI: usize = 4_096;
+const MAX_HEADERS: usize = 64;
+const MAX_HEAD: usize = 32 * 1_024;
 
 /// The names a listener answers to, beside those of loopback.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +33,6 @@ pub(crate) struct Doors {
 pub(crate) struct Target {
     pub(crate) path: String,
     pub(crate) query: Option<String>,
-    /// Whether the client speaks to us as to a forward proxy.
-    pub(crate) as_proxy: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -45,6 +45,8 @@ pub(crate) enum Misdirected {
     Malformed(&'static str),
     #[error("the request target is longer than {MAX_URI} bytes")]
     TooLong,
+    #[error("the head has more than {MAX_HEADERS} fields or {MAX_HEAD} bytes")]
+    HeadTooLarge,
 }
 
 impl Doors {
@@ -65,11 +67,13 @@ pub(crate) fn target(head: &Parts, doors: &Doors) -> Result<Target, Misdirected>
             "CONNECT is not served by this build yet: use a base URL, or `http://` URLs",
         ));
     }
+    bounded(&head.headers)?;
+    framed_plainly(&head.headers).map_err(Misdirected::Malformed)?;
     let authority = authority(head)?;
     if !doors.admit(&authority) {
         return Err(Misdirected::Host(authority.escape_default().take(100).collect()));
     }
-    foreign_page(&head.headers, &authority)?;
+    foreign_page(&head.headers, &authority, doors)?;
 
     if head.uri.to_string().len() > MAX_URI {
         return Err(Misdirected::TooLong);
@@ -77,12 +81,11 @@ pub(crate) fn target(head: &Parts, doors: &Doors) -> Result<Target, Misdirected>
     let path = head.uri.path();
     plain_path(path).map_err(Misdirected::Malformed)?;
     let query = head.uri.query();
+    if query == Some("") {
+        return Err(Misdirected::Malformed("a question mark without a query"));
+    }
     plain_query(query.unwrap_or_default()).map_err(Misdirected::Malformed)?;
-    Ok(Target {
-        path: path.to_owned(),
-        query: query.map(str::to_owned),
-        as_proxy: head.uri.authority().is_some(),
-    })
+    Ok(Target { path: path.to_owned(), query: query.map(str::to_owned) })
 }
 
 /// The one authority that the request line and `Host` agree on.
@@ -107,12 +110,37 @@ fn authority(head: &Parts) -> Result<String, Misdirected> {
     }
 }
 
-fn foreign_page(headers: &HeaderMap, authority: &str) -> Result<(), Misdirected> {
+fn bounded(headers: &HeaderMap) -> Result<(), Misdirected> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers.len() > MAX_HEADERS || bytes > MAX_HEAD {
+        return Err(Misdirected::HeadTooLarge);
+    }
+    Ok(())
+}
+
+/// What hyper reads in one way and another server might read in another.
+fn framed_plainly(headers: &HeaderMap) -> Result<(), &'static str> {
+    let repeated = |name| headers.get_all(name).iter().nth(1).is_some();
+    if repeated(TRANSFER_ENCODING) || repeated(CONTENT_LENGTH) {
+        return Err("the length of the body is said more than once");
+    }
+    let coding = headers.get(TRANSFER_ENCODING).map(HeaderValue::as_bytes);
+    if coding.is_some_and(|it| !it.eq_ignore_ascii_case(b"chunked")) {
+        return Err("a transfer coding other than `chunked`");
+    }
+    if coding.is_some() && headers.contains_key(CONTENT_LENGTH) {
+        return Err("the length of the body is said in two ways");
+    }
+    Ok(())
+}
+
+fn foreign_page(headers: &HeaderMap, authority: &str, doors: &Doors) -> Result<(), Misdirected> {
+    let port = |it: &str| it.rsplit_once(':').map(|(_, port)| port.to_owned());
+    // Every name of this listener is its own, at the port that the request names.
+    let is_own = |it: &str| doors.admit(it) && port(it) == port(authority);
     for origin in headers.get_all(ORIGIN) {
-        let own =
-            origin.to_str().ok().and_then(|it| it.parse::<Uri>().ok()).and_then(|it| {
-                it.authority().map(|it| it.as_str().eq_ignore_ascii_case(authority))
-            });
+        let page = origin.to_str().ok().and_then(|it| it.parse::<Uri>().ok());
+        let own = page.as_ref().and_then(Uri::authority).map(|it| is_own(it.as_str()));
         if own != Some(true) {
             return Err(Misdirected::Browser("its `Origin` is not this listener's own".to_owned()));
         }
@@ -246,7 +274,6 @@ mod tests {
         let as_proxy = |uri: &str, host: &str| read(uri, &[("host", host)]);
         let target = as_proxy("http://api.gemini.com/v1/symbols?a=1", "api.gemini.com").unwrap();
         assert_eq!((target.path.as_str(), target.query.as_deref()), ("/v1/symbols", Some("a=1")));
-        assert!(target.as_proxy);
         assert!(as_proxy("http://evil.test/v1/symbols", "evil.test").is_err());
         assert!(as_proxy("http://api.gemini.com/", "localhost").is_err());
         assert!(as_proxy("http://u:p@api.gemini.com/", "u:p@api.gemini.com").is_err());
@@ -266,6 +293,8 @@ mod tests {
         page(&[("origin", "null")], true);
         page(&[("origin", "http://localhost:1")], true);
         page(&[("origin", "http://localhost:3840")], false);
+        page(&[("origin", "http://127.0.0.1:3840")], false);
+        page(&[("origin", "http://127.0.0.1:3841")], true);
         page(&[("sec-fetch-site", "cross-site")], true);
         page(&[("sec-fetch-site", "same-site")], true);
         page(&[("sec-fetch-site", "none")], false);
@@ -273,9 +302,37 @@ mod tests {
         page(&[("sec-fetch-site", "same-origin"), ("origin", "http://LOCALHOST:3840")], false);
     }
 
+    #[track_caller]
+    fn framing(headers: &[(&str, &str)], taken: bool) {
+        let all: Vec<_> = [("host", "localhost")].iter().chain(headers).copied().collect();
+        assert_eq!(read("/v1/symbols", &all).is_ok(), taken, "{headers:?}");
+    }
+
+    #[test]
+    fn lengths_are_said_once() {
+        framing(&[("content-length", "0")], true);
+        framing(&[("transfer-encoding", "chunked")], true);
+        framing(&[("transfer-encoding", "Chunked")], true);
+        framing(&[("transfer-encoding", "gzip, chunked")], false);
+        framing(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], false);
+        framing(&[("content-length", "0"), ("content-length", "0")], false);
+        framing(&[("content-length", "0"), ("transfer-encoding", "chunked")], false);
+    }
+
+    #[test]
+    fn heads_are_bounded() {
+        let long = "x".repeat(MAX_HEAD);
+        let said = read("/v1/symbols", &[("host", "localhost"), ("x-a", &long)]);
+        assert_eq!(said, Err(Misdirected::HeadTooLarge));
+        let many: Vec<_> = (0..MAX_HEADERS).map(|_| ("x-a", "1")).collect();
+        let all: Vec<_> = [("host", "localhost")].iter().chain(&many).copied().collect();
+        assert_eq!(read("/v1/symbols", &all), Err(Misdirected::HeadTooLarge));
+    }
+
     #[test]
     fn paths_and_queries_are_plain() {
         let path = |path: &str| read(path, &[("host", "localhost")]).is_ok();
+        assert!(!path("/v1/x?"));
         assert!(path("/") && path("/v2/candles/btcusd/1m") && path("/v1/a/records.json?x=%20&y=1"));
         for odd in [
             "/v1/../x",

@@ -99,7 +99,9 @@ impl Metrics {
         }
         if let Some(key) = &facts.key {
             let key = Key { key: key.to_string() };
-            self.lane_wait.get_or_create(&key).observe(seconds(facts.waited));
+            if let Some(waited) = facts.waited {
+                self.lane_wait.get_or_create(&key).observe(seconds(waited));
+            }
             self.corrections.get_or_create(&key).inc_by(u64::from(facts.n_resigns));
         }
     }

@@ -46,8 +46,8 @@ pub(crate) struct Facts {
     pub(crate) egress_ip: Option<String>,
     pub(crate) nonce: Option<String>,
     pub(crate) n_resigns: u32,
-    /// In the lane.
-    pub(crate) waited: Duration,
+    /// In the lane, if it came that far.
+    pub(crate) waited: Option<Duration>,
     /// From the first byte out to the head of the answer, of the last attempt.
     pub(crate) upstream: Duration,
     pub(crate) total: Duration,
@@ -148,7 +148,7 @@ fn log(facts: &Facts) {
         cause = facts.cause,
         nonce = facts.nonce,
         n_resigns = facts.n_resigns,
-        wait_ms = millis(facts.waited),
+        wait_ms = facts.waited.map(millis),
         upstream_ms = millis(facts.upstream),
         total_ms = millis(facts.total),
         "request"

@@ -27,7 +27,7 @@ impl Permit {
 }
 
 /// What is true of the key that the call would use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct KeyFacts<'a> {
     /// Whether other clients use it too.
     pub(crate) shared: bool,
@@ -71,11 +71,9 @@ pub(crate) fn decide(
     if !grant.scopes.contains(&scope) && !grant.operations.contains(&call.operation.name) {
         return Err(Denial::Scope { client: client(), operation: operation(), scope });
     }
-    if let Some(account) = &call.account {
-        let own = key.account == Some(account);
-        if key.master && !own && !grant.accounts.contains(account) {
-            return Err(Denial::Account { client: client(), account: account.clone() });
-        }
+    let foreign = |it: &&String| key.account != Some(it.as_str()) && !grant.accounts.contains(it);
+    if let Some(account) = call.accounts.iter().find(foreign).filter(|_| key.master) {
+        return Err(Denial::Account { client: client(), account: account.clone() });
     }
     match call.effect {
         Effect::CryptoWithdrawal | Effect::FiatWithdrawal => {

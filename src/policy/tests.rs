@@ -99,7 +99,7 @@ fn accounts_are_the_keys_own_or_named() {
     let grant = Grant::of([Scope::BalancesRead]);
     let of = |account: &str| {
         let mut call = call("list_balances", Some(Scope::BalancesRead), Effect::Read);
-        call.account = Some(account.to_owned());
+        call.accounts = vec![account.to_owned()];
         call
     };
     check(&grant, master, Identity::Token, of("primary"), "allowed");

@@ -95,6 +95,8 @@ pub(crate) enum Unreadable {
     Method { path: String, allowed: Vec<&'static str> },
     #[error("{0}")]
     Malformed(String),
+    #[error("the parameters are longer than the header that would carry them can be")]
+    TooLong,
     #[error("the body and `X-GEMINI-PAYLOAD` carry different parameters")]
     Ambiguous,
     #[error("the signed payload names {named}, the request line {path}")]

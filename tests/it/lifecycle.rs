@@ -128,6 +128,7 @@ async fn what_is_lost_on_the_way_is_told_as_it_is() {
         (json!({"truncate": 20}), 502, "executed", "upstream-truncated"),
         (json!({"redirect": "https://elsewhere.test/"}), 502, "unknown", "upstream-redirect"),
         (json!({"answer": {"status": 503, "body": "<html></html>"}}), 502, "unknown", "edge-error"),
+        (json!({"answer": {"status": 503, "body": ""}}), 502, "unknown", "unexplained"),
         (json!({"maintenance": true}), 503, "rejected", "maintenance"),
     ];
     for (action, status, outcome, cause) in cases {
@@ -140,6 +141,9 @@ async fn what_is_lost_on_the_way_is_told_as_it_is() {
         assert_eq!(answer.told(), expected, "{action}");
         let json = answer.json();
         assert_eq!(json["diagnosis"]["outcome"], outcome, "{action}");
+        if outcome == "unknown" {
+            assert_eq!(json["diagnosis"]["retry"], "look_first", "{action}");
+        }
         assert_eq!(exchange.simulator.ledger().at_path("/v1/order/new").len(), before + 1);
         if status != 503 {
             assert!(json.get("result").is_none(), "only a definite no says so: {json}");
@@ -156,7 +160,16 @@ async fn nothing_listening_there_is_a_promise_that_nothing_was_sent() {
     // The pool's connection dies, and with the listener gone no new one can be had.
     let address = exchange.simulator.address();
     drop(proxy.bot().post("/v1/balances", "").await);
+    let pair = ("account-standin", "stand-in-secret");
+    let payload =
+        format!("{{\"request\":\"/v1/order/new\",\"nonce\":7,{}", ORDER.trim_start_matches('{'));
+    let signing = proxy.bot().signing(pair.0, pair.1, &payload);
     let blocked = exchange.stop_exchange().await;
+    // What was not sent may come again in the same bytes: it is no replay.
+    for _ in 0..2 {
+        let answer = signing.post("/v1/order/new", "").await;
+        assert_eq!(answer.told().2, "upstream-unreachable");
+    }
     let answer = proxy.bot().post("/v1/order/new", ORDER).await;
     assert_eq!(answer.told(), (503, "not_sent".to_owned(), "upstream-unreachable".to_owned()));
     assert!(answer.json().get("result").is_none(), "{address}");

@@ -243,7 +243,7 @@ async fn a_switch_under_load_climbs_nowhere() {
     let ledger = exchange.simulator.ledger();
     let whole = |it: &str| it.split('.').next().unwrap().len();
     let arrivals = ledger.arrivals(Exchange::KEY);
-    assert!(arrivals.iter().all(|it| whole(&it.to_string()) <= 13), "{arrivals:?}");
+    assert!(arrivals.iter().all(|it| whole(it) <= 13), "{arrivals:?}");
 }
 
 #[tokio::test]

@@ -97,6 +97,22 @@ const REFUSED: &[Refused] = &[
 ];
 
 #[tokio::test]
+async fn parameters_that_fit_no_header_are_refused_before_they_harm_a_connection() {
+    let (exchange, proxy) = stage().await;
+    let body = |n: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(n));
+    let answer = proxy.bot().post("/v1/orders/history", &body(11_000)).await;
+    refused(&answer, 413, "request-too-large", "InvalidJson");
+    assert_eq!(seen(&exchange, "/v1/orders/history"), 0);
+    assert_eq!(proxy.bot().post("/v1/orders/history", &body(10_000)).await.status, 200);
+    let answer = proxy.bot().with("x-long", &"x".repeat(40_000)).get("/v1/symbols").await;
+    refused(&answer, 431, "request-too-large", "InvalidJson");
+    // What a client signed is all that it says.
+    let payload = r#"{"request":"/v1/order/new","nonce":1}"#;
+    let bot = proxy.bot().signing("account-standin", "stand-in-secret", payload);
+    refused(&bot.post("/v1/order/new", ORDER).await, 400, "payload-ambiguous", "InvalidJson");
+}
+
+#[tokio::test]
 async fn refusals_send_nothing() {
     let (exchange, proxy) = stage().await;
     let before = exchange.simulator.ledger().requests().len();
@@ -219,7 +235,7 @@ async fn a_signed_order_counts_once_and_a_signed_read_may_repeat() {
 #[tokio::test]
 async fn a_master_key_names_its_account() {
     let exchange = Exchange::start(NonceRule::Increasing).await;
-    let more = "[[clients]]\nname = \"group-bot\"\nkey = \"group\"\ncredential = { token_sha256 = \"TOKEN\" }\nscopes = [\"trader\"]\naccounts = [\"cold\"]";
+    let more = "[[clients]]\nname = \"group-bot\"\nkey = \"group\"\ncredential = { token_sha256 = \"TOKEN\" }\nscopes = [\"trader\", \"transfers:create\"]\naccounts = [\"cold\"]";
     let client = "credential = { none = true }\nscopes = [\"auditor\"]";
     let proxy = exchange.proxy(&Settings { client, more, ..Settings::default() }).await;
     let bot = proxy.bot().with_token(Exchange::TOKEN);
@@ -230,6 +246,11 @@ async fn a_master_key_names_its_account() {
         "account-refused"
     );
     assert_eq!(bot.post("/v1/roles", "").await.told().0, 200);
+    // Both ends of a transfer are accounts that the client names.
+    let transfer = r#"{"sourceAccount":"other","targetAccount":"primary","amount":"1"}"#;
+    let answer = bot.post("/v1/account/transfer/btc", transfer).await;
+    assert_eq!(answer.told().2, "account-refused");
+    assert_eq!(answer.json()["diagnosis"]["key"], "group");
     let accounts = |path: &str| -> Vec<Value> {
         let ledger = exchange.simulator.ledger();
         let payload = |it: &str| serde_json::from_str::<Value>(it).unwrap()["account"].clone();

@@ -86,12 +86,19 @@ pub(crate) struct Numbered {
 /// Why a request gets no turn or no nonce. Nothing was sent.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Busy {
-    #[error("the key `{key}` is stopped, because somebody else raises its nonces")]
+    #[error("the key `{key}` is stopped: {}", words(*cause))]
     Stopped { key: KeyName, cause: StopCause },
     #[error("the exchange's clock is not known yet, or lies far behind the nonces of `{key}`")]
     ClockUntrusted { key: KeyName },
     #[error("the nonce marks of `{key}` cannot be written: {why}")]
     Disk { key: KeyName, why: String },
+}
+
+fn words(cause: StopCause) -> &'static str {
+    match cause {
+        StopCause::KeyShared => "somebody else raises its nonces",
+        StopCause::Unit => "its past nonces are larger than any in a unit that may be used",
+    }
 }
 
 /// What can be told of a lane.

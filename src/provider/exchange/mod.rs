@@ -26,6 +26,11 @@ const API_KEY: &str = "x-gemini-apikey";
 const PAYLOAD: &str = "x-gemini-payload";
 const SIGNATURE: &str = "x-gemini-signature";
 
+/// Whether no header of a request speaks of signing.
+fn is_unsigned(headers: &HeaderMap) -> bool {
+    !headers.keys().any(|it| it.as_str().starts_with("x-gemini-"))
+}
+
 #[derive(Debug)]
 pub(crate) struct Exchange;
 
@@ -74,10 +79,7 @@ impl Provider for Exchange {
         match routes.find(method, path) {
             Route::Found(operation) => operation.is_public() && method == "GET",
             Route::Method(_) => false,
-            Route::Unknown => {
-                let signed = headers.keys().any(|it| it.as_str().starts_with("x-gemini-"));
-                method == "GET" && !signed
-            }
+            Route::Unknown => method == "GET" && is_unsigned(headers),
         }
     }
 

@@ -32,6 +32,9 @@ fn role_missing(evidence: &Evidence) -> Option<Finding> {
     let operation = evidence.operation.as_deref().unwrap_or("the call");
     let has = held.map_or_else(String::new, |it| format!("{key} has roles [{it}], "));
     let mut facts = Vec::new();
+    if wanted.is_none() {
+        facts.push("Gemini's reason: MissingRole, without the roles".to_owned());
+    }
     facts.extend(wanted.map(|it| format!("Gemini names the roles it wants: [{it}]")));
     facts.extend(held.map(|it| format!("{key} has: [{it}]")));
     let first = needed.split(',').next().unwrap_or("the role").trim().trim_end_matches('?');
@@ -59,7 +62,8 @@ fn ip_not_trusted(evidence: &Evidence) -> Option<Finding> {
         "RemoteAddressForbidden" => "the list of addresses of the account's group",
         _ => return None,
     };
-    let from = evidence.egress.clone().unwrap_or_else(|| "the address it left from".to_owned());
+    let from = evidence.egress.clone();
+    let from = from.unwrap_or_else(|| "this machine's public address".to_owned());
     let settings = evidence.key_settings();
     Some(Finding {
         line: format!("{} does not trust {from}: it is not on {which}", evidence.key_words()),
@@ -222,7 +226,7 @@ fn rate_limited(evidence: &Evidence) -> Option<Finding> {
             "after five delayed requests the exchange refuses until the rate has fallen".to_owned(),
         ],
         resolution: "within a minute",
-        retry: Retry::After(10),
+        retry: Retry::After(evidence.retry_after.unwrap_or(10)),
         ..certain(Cause::RateLimited)
     })
 }

@@ -18,12 +18,20 @@ use crate::call::{
     Scope, Visibility, Withdrawal,
 };
 use crate::json::Object;
-use crate::provider::exchange::{API_KEY, PAYLOAD, SIGNATURE};
+use crate::provider::exchange::{API_KEY, PAYLOAD, SIGNATURE, is_unsigned};
 use crate::provider::routes::parameter;
 use crate::provider::{Asked, Route, Routes, Unreadable};
 
 /// Names that judgement reads or the proxy sets.
-const WATCHED: &[&str] = &["request", "nonce", "account", "address", "memo", "amount"];
+const WATCHED: &[&str] =
+    &["request", "nonce", "account", "sourceAccount", "targetAccount", "address", "memo", "amount"];
+
+/// Parameters that name a sub-account: to act in, or to move money between.
+const ACCOUNTS: &[&str] = &["account", "sourceAccount", "targetAccount"];
+
+/// Longer parameters would make a header, in base64, that servers refuse: 16 KiB is what common ones
+/// take (seen), and over HTTP/2 a longer one ends the connection that other calls share.
+const MAX_PARAMETERS: usize = 10 * 1_024;
 
 /// Every field of a withdrawal that is known to leave its destination alone, or is compared with the
 /// client's list. Anything else might name another destination.
@@ -73,6 +81,10 @@ pub(super) fn read(routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadabl
         }
     };
     let account = text("account")?;
+    let mut accounts = Vec::new();
+    for name in ACCOUNTS {
+        accounts.extend(text(name)?);
+    }
     let withdrawal = match operation.effect {
         Effect::CryptoWithdrawal => Some(Withdrawal {
             currency: currency(&operation, asked.path).unwrap_or_default().to_owned(),
@@ -108,12 +120,13 @@ pub(super) fn read(routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadabl
         query: query.map(str::to_owned),
         parameters,
         account,
+        accounts,
         withdrawal,
     })
 }
 
 fn operation(routes: &Routes, asked: &Asked<'_>) -> Result<Arc<Operation>, Unreadable> {
-    let unsigned = [API_KEY, PAYLOAD, SIGNATURE].iter().all(|it| !asked.headers.contains_key(*it));
+    let unsigned = is_unsigned(asked.headers);
     match routes.find(asked.method, asked.path) {
         Route::Found(operation) => Ok(operation),
         Route::Unknown if asked.public && asked.method == "GET" && unsigned => {
@@ -131,7 +144,7 @@ fn operation(routes: &Routes, asked: &Asked<'_>) -> Result<Arc<Operation>, Unrea
 }
 
 fn query<'a>(operation: &Operation, query: Option<&'a str>) -> Result<Option<&'a str>, Unreadable> {
-    let Some(query) = query.filter(|it| !it.is_empty()) else { return Ok(None) };
+    let Some(query) = query else { return Ok(None) };
     match operation.query {
         QueryRule::Open => Ok(Some(query)),
         QueryRule::Bare | QueryRule::Signed => {
@@ -176,13 +189,19 @@ fn parameters(operation: &Operation, asked: &Asked<'_>) -> Result<Object, Unread
         path_agrees(&header, asked)?;
     }
     let (body, header) = (without_ours(body), without_ours(header));
-    if body.is_empty() {
-        Ok(header)
-    } else if header.is_empty() || body.same(&header) {
-        Ok(body)
+    let parameters = if body.is_empty() {
+        header
+    } else if body.same(&header) || header.is_empty() && !asked.payload_is_signed {
+        body
     } else {
-        Err(Unreadable::Ambiguous)
+        // A body beside a signed payload says nothing that was not signed.
+        return Err(Unreadable::Ambiguous);
+    };
+    // All of it goes into one header.
+    if parameters.members_json().len() > MAX_PARAMETERS {
+        return Err(Unreadable::TooLong);
     }
+    Ok(parameters)
 }
 
 fn object(place: &str, text: &[u8]) -> Result<Object, Unreadable> {
@@ -194,7 +213,9 @@ fn object(place: &str, text: &[u8]) -> Result<Object, Unreadable> {
     match odd {
         Some(name) => {
             let name = name.escape_default();
-            Err(Unreadable::Malformed(format!("`{name}` in {place} must be in lower case")))
+            Err(Unreadable::Malformed(format!(
+                "`{name}` in {place} is not the exchange's spelling"
+            )))
         }
         None => Ok(object),
     }

@@ -93,8 +93,11 @@ fn what_is_not_strict_json_is_refused() {
     refused(&post(ORDER, "symbol=btcusd", None), "the body is not acceptable as JSON");
     refused(&post(ORDER, r#"{"a":1,"\u0061":2}"#, None), "stands twice");
     refused(&post(ORDER, "", Some("[]")), "`X-GEMINI-PAYLOAD` is not acceptable");
-    refused(&post(ORDER, r#"{"Account":"x"}"#, None), "`Account` in the body must be in lower");
-    refused(&post(ORDER, r#"{"NONCE":1}"#, None), "must be in lower case");
+    refused(
+        &post(ORDER, r#"{"Account":"x"}"#, None),
+        "`Account` in the body is not the exchange's spelling",
+    );
+    refused(&post(ORDER, r#"{"NONCE":1}"#, None), "is not the exchange's spelling");
     refused(&post(ORDER, r#"{"account":["x"]}"#, None), "`account` is not a text");
 }
 
