@@ -428,9 +428,9 @@ impl Proxy {
 
     /// Keeps a mark ahead of the next request, which then need not wait for the disk.
     fn reserve_ahead(&self, ring: &Arc<KeyRing>) {
-        let (lane, now) = (Arc::clone(&ring.lane), self.clock.monotonic());
-        if lane.wants_reserve(now) {
-            drop(self.tasks.spawn("reserve", async move { lane.top_up(now).await }));
+        if let Some(kept) = ring.lane.wants_reserve(self.clock.monotonic()) {
+            let lane = Arc::clone(&ring.lane);
+            drop(self.tasks.spawn("reserve", async move { lane.reserve(kept).await }));
         }
     }
 

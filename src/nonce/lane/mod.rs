@@ -11,6 +11,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     clock: Arc<ServerClock>,
     keeper: Box<dyn Keep>,
+    // Whether a reserve is on its way to the disk: one write at a time, however slow.
+    reserving: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -125,7 +128,8 @@ impl Lane {
             n_arrived: 0,
             stopped: None,
         };
-        Arc::new(Self { key, state: Mutex::new(state), clock, keeper })
+        let reserving = AtomicBool::new(false);
+        Arc::new(Self { key, state: Mutex::new(state), clock, keeper, reserving })
     }
 
     /// Waits until this call may be sent. `now` is monotonic.
@@ -153,20 +157,20 @@ impl Lane {
         }
     }
 
-    /// Whether [`Self::top_up`] has something to do.
-    pub(crate) fn wants_reserve(&self, monotonic: Duration) -> bool {
-        let now = self.clock.now(monotonic);
-        now.is_some_and(|now| self.state().sequence.top_up(now).is_some())
+    /// What should be reserved ahead, so that the next request need not wait for the disk. Who gets it
+    /// calls [`Self::reserve`]; nobody else gets it meanwhile.
+    pub(crate) fn wants_reserve(&self, monotonic: Duration) -> Option<Kept> {
+        let now = self.clock.now(monotonic)?;
+        let kept = self.state().sequence.top_up(now)?;
+        (!self.reserving.swap(true, Ordering::AcqRel)).then_some(kept)
     }
 
-    /// Reserves ahead, so that the next request need not wait for the disk.
-    pub(crate) async fn top_up(&self, monotonic: Duration) {
-        let Some(now) = self.clock.now(monotonic) else { return };
-        let Some(kept) = self.state().sequence.top_up(now) else { return };
+    pub(crate) async fn reserve(&self, kept: Kept) {
         // A failure here is told to the request that finds the reserve spent.
         if self.keeper.keep(kept).await.is_ok() {
             self.state().sequence.reserved(kept);
         }
+        self.reserving.store(false, Ordering::Release);
     }
 
     /// Keeps the last nonce to the letter: the end is orderly.

@@ -160,3 +160,17 @@ async fn no_nonce_without_a_clock_or_a_disk() {
     let blind = Lane::new(KeyName::new("k"), (Setting::Time, None), None, clock, disk);
     assert!(matches!(number(blind).await, Err(Busy::ClockUntrusted { .. })));
 }
+
+#[tokio::test]
+async fn one_reserve_is_written_at_a_time() {
+    let lane = lane(Setting::Increasing);
+    let held = turn(&lane, Priority::Read, 0).await;
+    let numbered = held.number(|| Duration::ZERO, |_| ready(())).await.unwrap();
+    let at = Reading { wall: NOW, monotonic: Duration::ZERO };
+    assert_eq!(numbered.into_turn().settle(Verdict::Accepted, at), Next::Done);
+    let kept = lane.wants_reserve(Duration::ZERO).unwrap();
+    assert_eq!(lane.wants_reserve(Duration::ZERO), None, "one is on its way");
+    lane.reserve(kept).await;
+    assert_eq!(lane.wants_reserve(Duration::ZERO), None, "and then it is there");
+    assert!(lane.wants_reserve(Duration::from_millis(1_500)).is_some());
+}
