@@ -378,6 +378,9 @@ impl Proxy {
             tracing::info!(key = %ring.key.name, %mode, %unit, "learned how this key counts");
             return Ok(Learned::Taught(Box::new(turn)));
         }
+        if !self.provider.is_about_access(&received.answer) {
+            return Err(Refusal::Unlearned { status: received.answer.status.as_u16() });
+        }
         // What refuses the question would refuse the call: the client gets to see it.
         let received = self.explained(received, turn.call(), Some((ring, &turn)), record);
         Ok(Learned::Rejected(Box::new(received)))

@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     LaneBusy(Duration),
     #[error("the exchange's clock is not known: no answer with a `Date` has come yet")]
     NoClock,
+    #[error("how this key counts its nonces is not known: the question was answered {status}")]
+    Unlearned { status: u16 },
     #[error("{fault}")]
     Send { fault: SendError, mutates: bool },
     #[error("the answer is not complete: {why}")]
@@ -87,6 +89,7 @@ impl Refusal {
             | Self::Busy(_)
             | Self::LaneBusy(_)
             | Self::NoClock
+            | Self::Unlearned { .. }
             | Self::Send { .. } => Outcome::NotSent,
         }
     }
@@ -152,6 +155,10 @@ impl Refusal {
             Self::LaneBusy(_) => not_now(
                 Cause::LaneBusy,
                 "ask less often with this key, or give heavy readers a key of their own",
+            ),
+            Self::Unlearned { .. } => not_now(
+                Cause::Unexplained,
+                "repeat it; if it stays, set the key's `nonce` to \"time\" or \"increasing\"",
             ),
             Self::Send { fault, mutates } => send(fault, *mutates),
             Self::Truncated { mutates, .. } => lost(502, Cause::UpstreamTruncated, *mutates),
@@ -376,6 +383,7 @@ mod tests {
         check(&send(Sent::No, timeout()), 503, None, none, "upstream-unreachable");
         check(&send(Sent::Maybe, closed()), 502, None, Outcome::Unknown, "upstream-closed");
         check(&send(Sent::Maybe, timeout()), 504, None, Outcome::Unknown, "upstream-timeout");
+        check(&Refusal::Unlearned { status: 404 }, 503, None, none, "unexplained");
         check(&Refusal::NoClock, 503, None, none, "clock-untrusted");
         check(&Refusal::LaneBusy(Duration::ZERO), 503, None, none, "lane-busy");
         check(

@@ -78,6 +78,19 @@ async fn a_missing_role_is_explained_from_the_exchanges_own_words() {
 }
 
 #[tokio::test]
+async fn a_question_that_nobody_answers_teaches_nothing_and_sends_nothing() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let proxy = exchange.proxy(&Settings::default()).await;
+    let body = r#"{"result":"error","reason":"EndpointNotFound","message":"x"}"#;
+    let rule = json!({"path": "/v1/roles", "do": {"answer": {"status": 404, "body": body}}});
+    exchange.simulator.script(&rule.to_string()).unwrap();
+    let answer = proxy.bot().post("/v1/order/new", "{}").await;
+    assert_eq!(answer.told(), (503, "not_sent".to_owned(), "unexplained".to_owned()));
+    assert!(exchange.simulator.ledger().at_path("/v1/order/new").is_empty());
+    assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200, "it is asked again");
+}
+
+#[tokio::test]
 async fn a_key_the_exchange_does_not_know_is_told_before_the_call_is_sent() {
     let exchange = Exchange::start_with(NonceRule::Increasing, |options| {
         options.keys[0].disabled = true;
