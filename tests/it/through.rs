@@ -275,6 +275,21 @@ async fn withdrawals_go_to_listed_destinations_only() {
 }
 
 #[tokio::test]
+async fn an_endpoint_newer_than_the_release_can_be_named() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let more = "[[operations]]\nmethod = \"POST\"\npath = \"/v1/new/thing/{symbol}\"\nscope = \"orders:read\"\n[[operations]]\nmethod = \"POST\"\npath = \"/v1/new/money\"\nscope = \"crypto:send\"";
+    let client = "credential = { none = true }\nscopes = [\"trader\", \"crypto:send\"]";
+    let proxy = exchange.proxy(&Settings { client, more, ..Settings::default() }).await;
+    // It is signed and sent; what it is, the exchange says.
+    let answer = proxy.bot().post("/v1/new/thing/btcusd", "").await;
+    assert_eq!(answer.json()["reason"], "EndpointNotFound");
+    assert_eq!(seen(&exchange, "/v1/new/thing/btcusd"), 1);
+    assert_eq!(proxy.bot().post("/v1/new/thing", "").await.told().2, "operation-unknown");
+    // Its scope says that money leaves: then the destination must be checked, and cannot be.
+    assert_eq!(proxy.bot().post("/v1/new/money", "{}").await.told().2, "withdrawal-refused");
+}
+
+#[tokio::test]
 async fn an_answer_passes_byte_for_byte() {
     let (exchange, proxy) = stage().await;
     let body = "{\"a\" : 12345678901234567890.123456789012345678 ,\n \"é\":\"\\u00e9\"}";
