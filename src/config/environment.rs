@@ -60,7 +60,7 @@ fn make(around: &Around<'_>, report: &mut Report<'_>) -> Option<(Config, StandIn
         .or_else(|| check::default_state_dir(around, &Spot::outside("GEMINID_STATE_DIR"), report));
     let admin = overrides.admin.unwrap_or_else(|| SocketAddr::from(check::ADMIN));
     if !admin.ip().is_loopback() {
-        report.not_enforced(&Spot::outside("--admin"));
+        check::admin_is_far(&Spot::outside("--admin"), report);
     }
     let pair = StandInPair {
         key: format!("account-standin-{}", hex(&random::<8>())),
@@ -97,7 +97,7 @@ fn upstream(around: &Around<'_>, report: &mut Report<'_>) -> Option<Upstream> {
     let provider = provider::by_name("exchange")?;
     let environment = environment?;
     let Some(host) = provider.host(environment) else {
-        report.hinted(
+        report.problem(
             &Spot::outside("GEMINID_ENVIRONMENT"),
             format!("`{environment}` needs a file that says where it is"),
             "`geminid demo` brings its own simulator; `geminid init` writes a file",
@@ -129,7 +129,7 @@ fn environment(around: &Around<'_>, report: &mut Report<'_>) -> Option<Environme
         let known = Environment::ALL.iter().map(|it| it.as_str());
         let meant = closest(&text, known).unwrap_or("production");
         let hint = format!("did you mean `{meant}`?");
-        report.hinted(&Spot::outside(NAME), format!("`{text}` is unknown"), hint);
+        report.problem(&Spot::outside(NAME), format!("`{text}` is unknown"), hint);
     }
     found
 }
@@ -172,7 +172,7 @@ fn secret(name: &str, around: &Around<'_>, report: &mut Report<'_>) -> Option<Hi
     let spot = Spot::outside(name);
     let read = match (vault.env.var(name), filled(vault.env, &file_name)) {
         (Some(_), Some(_)) => {
-            report.hinted(&spot, format!("is set, and so is {file_name}"), "unset one of them");
+            report.problem(&spot, format!("is set, and so is {file_name}"), "unset one of them");
             return None;
         }
         (None, Some(path)) => vault.file(Path::new(&path), &Spot::outside(&file_name), report),

@@ -1,7 +1,7 @@
 //! What the operator wrote, as checked types: the only reader of files and of the environment.
 //!
 //! 1. `file` mirrors what was typed, `check` turns it into a [`Config`], and nothing else makes one.
-//! 2. Every problem is told at once, with its place and, where there is one, what to do.
+//! 2. Every problem is told at once, with its place and what to do.
 //! 3. What this build knows and does not enforce stops the start: a limit that is written down
 //!    and not kept would be worse than none.
 //! 4. Secrets are read here, turned into credentials here, and never shown.
@@ -12,6 +12,7 @@ mod file;
 mod problem;
 mod read;
 mod source;
+mod such;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -100,13 +101,6 @@ pub(crate) struct Upstream {
     pub(crate) bind: Option<IpAddr>,
     /// Endpoints newer than this release.
     pub(crate) operations: Vec<Arc<Operation>>,
-}
-
-impl Upstream {
-    /// Whether only this machine can reach it.
-    pub(crate) fn is_local(&self) -> bool {
-        self.listen.iter().all(|it| it.ip().is_loopback())
-    }
 }
 
 /// The host and port of an `https` address.

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, told all at once.
 //!
-//! 1. A problem names its place, says what is wrong, and where it can what to do.
+//! 1. A problem names its place, says what is wrong, and what to do.
 //! 2. No text of a secret, and no line of the file, is ever part of one.
 //! 3. What follows only from a value that could not be read is not told a second time.
 
@@ -16,7 +16,7 @@ use toml::Spanned;
 pub(crate) struct Problem {
     pub(crate) place: Place,
     pub(crate) message: String,
-    pub(crate) hint: Option<String>,
+    pub(crate) hint: String,
 }
 
 /// Where a problem is: `proxy.toml:12: clients[0].scopes`.
@@ -36,7 +36,7 @@ impl Problems {
     /// A problem with something outside a configuration file.
     pub(crate) fn one(path: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         let place = Place { file: None, line: None, path: path.to_owned() };
-        Self(vec![Problem { place, message: message.into(), hint: Some(hint.into()) }])
+        Self(vec![Problem { place, message: message.into(), hint: hint.into() }])
     }
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Problem {
         } else {
             write!(f, "{place}: {message}")?;
         }
-        hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+        write!(f, "\n  hint: {hint}")
     }
 }
 
@@ -119,6 +119,11 @@ impl Spot {
     pub(super) fn path(&self) -> &str {
         &self.path
     }
+
+    /// The last of its names.
+    fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or(&self.path)
+    }
 }
 
 /// Collects problems and warnings.
@@ -128,6 +133,8 @@ pub(super) struct Report<'a> {
     text: &'a str,
     /// Paths that could not be read: what is said of them, or of their parts, is an echo.
     broken: BTreeSet<String>,
+    /// Tables with a name that might stand for anything.
+    unguessed: BTreeSet<String>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
@@ -135,33 +142,38 @@ pub(super) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(super) fn new(origin: Option<&Path>, text: &'a str) -> Self {
         let file = origin.map(|origin| origin.display().to_string());
-        Self { file, text, broken: BTreeSet::new(), problems: Vec::new(), warnings: Vec::new() }
+        let (broken, unguessed) = (BTreeSet::new(), BTreeSet::new());
+        Self { file, text, broken, unguessed, problems: Vec::new(), warnings: Vec::new() }
     }
 
-    pub(super) fn problem(&mut self, spot: &Spot, message: impl Into<String>) {
-        self.push(spot, message.into(), None);
-    }
-
-    pub(super) fn hinted(
+    pub(super) fn problem(
         &mut self,
         spot: &Spot,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.push(spot, message.into(), Some(hint.into()));
-    }
-
-    /// A setting of the contract that would have no effect.
-    pub(super) fn not_enforced(&mut self, spot: &Spot) {
-        if !self.has_broken_parts(spot) {
-            self.problem(spot, NOT_ENFORCED);
+        if !self.is_broken(&spot.path) {
+            let place = self.place(&spot.path, spot.offset);
+            self.problems.push(Problem { place, message: message.into(), hint: hint.into() });
         }
     }
 
-    /// Something about which parts are there, which cannot be said when one could not be read.
-    pub(super) fn shape(&mut self, spot: &Spot, message: &str, hint: &str) {
-        if !self.has_broken_parts(spot) {
-            self.hinted(spot, message, hint);
+    /// A setting of the contract that would have no effect. Whatever else is wrong with its parts,
+    /// putting them right would not help.
+    pub(super) fn not_enforced(&mut self, spot: &Spot) {
+        self.problem(spot, not_enforced(spot.name()), WITHOUT_IT);
+    }
+
+    /// The same, where something must stand in its place.
+    pub(super) fn not_enforced_but(&mut self, spot: &Spot, instead: &str) {
+        self.problem(spot, not_enforced(spot.name()), format!("{WITHOUT_IT}; {instead}"));
+    }
+
+    /// One of `parts` is missing, which cannot be said when what was meant as one is told already.
+    pub(super) fn lacks(&mut self, spot: &Spot, parts: &[&str], message: &str, hint: &str) {
+        let lost = parts.iter().any(|it| self.is_broken(&spot.part(it).path));
+        if !lost && !self.unguessed.contains(&spot.path) {
+            self.problem(spot, message, hint);
         }
     }
 
@@ -172,16 +184,22 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Something that could not be read at all, told once: `told` says it, `paths` are its echoes.
-    pub(super) fn broken(&mut self, told: Told, echoes: impl IntoIterator<Item = String>) {
+    /// A value that could not be read at all: said once, and nothing more of it or its parts.
+    pub(super) fn broken(&mut self, told: Told) {
         let place = self.place(&told.path, told.offset);
         self.problems.push(Problem { place, message: told.message, hint: told.hint });
         self.broken.insert(told.path);
-        self.broken.extend(echoes);
     }
 
-    fn has_broken_parts(&self, spot: &Spot) -> bool {
-        self.broken.iter().any(|it| is_part(it, &spot.path))
+    /// A name that is not known in its table.
+    pub(super) fn unknown(&mut self, told: Told, stands_for: StandsFor) {
+        let place = self.place(&told.path, told.offset);
+        self.problems.push(Problem { place, message: told.message, hint: told.hint });
+        match stands_for {
+            StandsFor::Absent(path) => self.broken.insert(path),
+            StandsFor::Any { of } => self.unguessed.insert(of),
+            StandsFor::Another => false,
+        };
     }
 
     /// Whether `path`, or what it is part of, could not be read.
@@ -192,8 +210,10 @@ impl<'a> Report<'a> {
     /// Whether any of the names in `kind` could not be read, so that a reference may mean it.
     pub(super) fn lost_names(&self, kind: &str) -> bool {
         let entry = format!("{kind}[");
-        self.is_broken(kind)
-            || self.broken.iter().any(|it| it.starts_with(&entry) && it.ends_with("].name"))
+        let lost = |it: &&str| it.ends_with("].name") || it.ends_with(']') && !it.contains('.');
+        let mut entries =
+            self.broken.iter().map(String::as_str).filter(|it| it.starts_with(&entry));
+        self.is_broken(kind) || entries.any(|it| lost(&it))
     }
 
     pub(super) fn finish(mut self) -> Result<Vec<String>, Problems> {
@@ -202,13 +222,6 @@ impl<'a> Report<'a> {
         }
         self.problems.sort_by_key(|it| it.place.line);
         Err(Problems(self.problems))
-    }
-
-    fn push(&mut self, spot: &Spot, message: String, hint: Option<String>) {
-        if !self.is_broken(&spot.path) {
-            let place = self.place(&spot.path, spot.offset);
-            self.problems.push(Problem { place, message, hint });
-        }
     }
 
     fn place(&self, path: &str, offset: Option<usize>) -> Place {
@@ -224,7 +237,18 @@ pub(super) struct Told {
     pub(super) path: String,
     pub(super) offset: Option<usize>,
     pub(super) message: String,
-    pub(super) hint: Option<String>,
+    pub(super) hint: String,
+}
+
+/// The setting that an unknown name was probably meant to be.
+#[derive(Debug)]
+pub(super) enum StandsFor {
+    /// One that is not there: that it is missing would be an echo.
+    Absent(String),
+    /// One that is there as well, of which everything wrong is still to be said.
+    Another,
+    /// Any setting of the table `of`.
+    Any { of: String },
 }
 
 /// Whether `path` is `whole` or below it.
@@ -233,8 +257,11 @@ fn is_part(path: &str, whole: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-pub(super) const NOT_ENFORCED: &str =
-    "not enforced by this build yet; remove it to start without it";
+pub(super) const WITHOUT_IT: &str = "remove it to start without it";
+
+pub(super) fn not_enforced(name: &str) -> String {
+    format!("`{name}` is not enforced by this build yet")
+}
 
 /// The known word that `typed` was probably meant to be.
 pub(super) fn closest<'w>(
@@ -287,12 +314,12 @@ mod tests {
     fn places_read_as_compilers_write_them() {
         let mut report = Report::new(Some(Path::new("proxy.toml")), "a = 1\nb = 2\n");
         let spot = Spot { path: "b".to_owned(), offset: Some(10) };
-        report.hinted(&spot, "is 2", "make it 3");
-        report.problem(&Spot::outside("--listen"), "is odd");
+        report.problem(&spot, "is 2", "make it 3");
+        report.problem(&Spot::outside("--listen"), "is odd", "make it even");
         let problems = report.finish().unwrap_err();
         assert_eq!(
             problems.to_string(),
-            "proxy.toml: --listen: is odd\nproxy.toml:2: b: is 2\n  hint: make it 3"
+            "proxy.toml: --listen: is odd\n  hint: make it even\nproxy.toml:2: b: is 2\n  hint: make it 3"
         );
     }
 }

@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::file::{Hidden, Source};
-use super::problem::{NOT_ENFORCED, Report, Spot};
+use super::problem::{Report, Spot};
 
 /// The environment, or what a test puts in its place.
 pub(crate) trait Lookup {
@@ -53,23 +53,16 @@ const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Missing {
     message: String,
-    hint: Option<String>,
+    hint: String,
 }
 
 impl Missing {
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
-    }
-
-    fn hinted(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: Some(hint.into()) }
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
     }
 
     pub(super) fn tell(self, spot: &Spot, report: &mut Report<'_>) {
-        match self.hint {
-            Some(hint) => report.hinted(spot, self.message, hint),
-            None => report.problem(spot, self.message),
-        }
+        report.problem(spot, self.message, self.hint);
     }
 }
 
@@ -93,9 +86,29 @@ impl Vault<'_> {
         let Source { env, file, command, systemd, value } = source;
         let given =
             [env.is_some(), file.is_some(), command.is_some(), systemd.is_some(), value.is_some()];
-        if given.iter().filter(|it| **it).count() != 1 {
-            let hint = "such as { env = \"NAME\" } or { file = \"path\" }";
-            report.shape(spot, "needs exactly one of `env`, `file`, `systemd`", hint);
+        let only_one = "needs exactly one of `env`, `file`, `systemd`";
+        let such = "such as { env = \"NAME\" } or { file = \"path\" }";
+        match given.iter().filter(|it| **it).count() {
+            0 => {
+                let parts = ["env", "file", "command", "systemd", "value"];
+                report.lacks(spot, &parts, only_one, such);
+                return None;
+            }
+            1 => {}
+            _ => {
+                report.problem(spot, only_one, such);
+                return None;
+            }
+        }
+        if let Some(command) = command {
+            let at = spot.field("command", command);
+            if command.get_ref().is_empty() {
+                report.problem(&at, "the command is empty", "such as [\"pass\", \"gemini\"]");
+            }
+            report.not_enforced_but(
+                &at,
+                "use another source, { env = \"NAME\" } or { file = \"path\" }",
+            );
             return None;
         }
         let read = match (env, file, systemd, value) {
@@ -103,16 +116,11 @@ impl Vault<'_> {
             (_, Some(path), ..) => self.file(Path::new(path.get_ref()), spot, report),
             (_, _, Some(name), _) => self.systemd(name.get_ref(), spot, report),
             (.., Some(value)) if inline => Ok(Hidden(value.get_ref().0.clone())),
-            (.., Some(_)) => Err(Missing::hinted(
+            (.., Some(_)) => Err(Missing::new(
                 "a secret in the file itself is only for environment = \"simulator\"",
                 "put it in a file that only its owner can read: { file = \"path\" }",
             )),
-            (None, None, None, None)
-                if command.as_ref().is_some_and(|it| it.get_ref().is_empty()) =>
-            {
-                Err(Missing::new("the command is empty"))
-            }
-            (None, None, None, None) => Err(Missing::new(NOT_ENFORCED)),
+            (None, None, None, None) => return None,
         };
         match read.and_then(not_empty) {
             Ok(secret) => {
@@ -131,13 +139,10 @@ impl Vault<'_> {
     /// The spot of the one source that was given.
     #[expect(clippy::unused_self, reason = "belongs with its caller")]
     fn inner_spot(self, source: &Source, spot: &Spot) -> Spot {
-        let Source { env, file, command, systemd, value } = source;
+        let Source { env, file, command: _, systemd, value } = source;
         let named = [("env", env), ("file", file), ("systemd", systemd)];
         let named = named.into_iter().find_map(|(name, it)| Some(spot.field(name, it.as_ref()?)));
-        named
-            .or_else(|| Some(spot.field("command", command.as_ref()?)))
-            .or_else(|| Some(spot.field("value", value.as_ref()?)))
-            .unwrap_or_else(|| spot.clone())
+        named.or_else(|| Some(spot.field("value", value.as_ref()?))).unwrap_or_else(|| spot.clone())
     }
 
     /// A secret in a variable.
@@ -147,11 +152,14 @@ impl Vault<'_> {
         let shown =
             if name.bytes().all(is_name) { format!("`{name}`") } else { "named here".to_owned() };
         let Some(value) = self.env.var(name) else {
-            return Err(Missing::new(format!("the variable {shown} is not set")));
+            let hint = "`env` takes the name of a variable, which geminid must be started with; \
+                        or take the value from a file";
+            return Err(Missing::new(format!("the variable {shown} is not set"), hint));
         };
-        let text = value
-            .into_string()
-            .map_err(|_| Missing::new(format!("the variable {shown} is not UTF-8")))?;
+        let text = value.into_string().map_err(|_| {
+            let hint = "copy the value again: keys and secrets are plain ASCII";
+            Missing::new(format!("the variable {shown} is not UTF-8"), hint)
+        })?;
         not_empty(strip(text))
     }
 
@@ -167,7 +175,7 @@ impl Vault<'_> {
         let shown = path.display();
         if mode & 0o077 != 0 {
             if !self.is_mounted(&path) {
-                return Err(Missing::hinted(
+                return Err(Missing::new(
                     format!("{shown} can be read by others (its mode is {:04o})", mode & 0o7777),
                     format!("chmod 600 {}", quoted(&path)),
                 ));
@@ -182,11 +190,12 @@ impl Vault<'_> {
 
     fn systemd(self, name: &str, spot: &Spot, report: &mut Report<'_>) -> Result<Hidden, Missing> {
         if name.is_empty() || name.contains('/') || name.starts_with('.') {
-            return Err(Missing::new("a systemd credential is named without a path"));
+            let hint = "NAME of LoadCredential=NAME:/path in the unit";
+            return Err(Missing::new("a systemd credential is named without a path", hint));
         }
         let directory = filled(self.env, "CREDENTIALS_DIRECTORY").ok_or_else(|| {
             let hint = "LoadCredential=NAME:/path in the unit sets it; outside a unit use `file`";
-            Missing::hinted("`CREDENTIALS_DIRECTORY` is not set", hint)
+            Missing::new("`CREDENTIALS_DIRECTORY` is not set", hint)
         })?;
         self.file(&PathBuf::from(directory).join(name), spot, report)
     }
@@ -222,21 +231,29 @@ pub(super) fn read_plain(path: &Path) -> Result<String, Missing> {
 
 fn read_text(path: &Path, limit: u64) -> Result<(String, u32), Missing> {
     let shown = path.display();
-    let failed =
-        |error: io::Error| Missing::new(format!("cannot read {shown}: {}", kind_of(&error)));
+    let failed = |error: io::Error| {
+        let hint = match error.kind() == io::ErrorKind::PermissionDenied {
+            true => "geminid's user needs leave to read it",
+            false => "look at the path; in a configuration file it is relative to that file",
+        };
+        Missing::new(format!("cannot read {shown}: {}", kind_of(&error)), hint)
+    };
     // Asked before as well: opening a pipe would wait for its other end.
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Missing::new(format!("{shown} is no ordinary file")));
+        let message = format!("{shown} is no ordinary file");
+        return Err(Missing::new(message, "name a file, not a folder, a pipe or a device"));
     }
     let file = File::open(path).map_err(failed)?;
     let opened = file.metadata().map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
-        return Err(Missing::new(format!("{shown} is larger than {limit} bytes")));
+        let message = format!("{shown} is larger than {limit} bytes");
+        return Err(Missing::new(message, "this is probably another file: look at the path"));
     }
-    let text =
-        String::from_utf8(bytes).map_err(|_| Missing::new(format!("{shown} is not UTF-8")))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Missing::new(format!("{shown} is not UTF-8"), "a text file is expected: look at the path")
+    })?;
     Ok((text, opened.permissions().mode()))
 }
 
@@ -258,7 +275,10 @@ fn strip(mut text: String) -> Hidden {
 }
 
 fn not_empty(secret: Hidden) -> Result<Hidden, Missing> {
-    if secret.0.trim().is_empty() { Err(Missing::new("is empty")) } else { Ok(secret) }
+    if secret.0.trim().is_empty() {
+        return Err(Missing::new("is empty", "put the key or the secret there"));
+    }
+    Ok(secret)
 }
 
 /// The path as a shell takes it.

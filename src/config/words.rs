@@ -9,20 +9,16 @@ use ipnet::IpNet;
 
 use crate::clock::UnixMicros;
 
-/// What a value should have been, and sometimes what it was probably meant to be.
+/// What a value is not, and what it should have been.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Misread {
     pub(super) message: String,
-    pub(super) hint: Option<String>,
+    pub(super) hint: String,
 }
 
 impl Misread {
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
-    }
-
-    fn hinted(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: Some(hint.into()) }
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
     }
 }
 
@@ -31,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 /// `250ms`, `3s`, `2min`, `1h`: whole numbers, more than nothing, at most an hour.
 pub(super) fn duration(text: &str) -> Result<Duration, Misread> {
     let wrong =
-        || Misread::hinted(format!("`{text}` is no span of time"), "such as \"3s\" or \"250ms\"");
+        || Misread::new(format!("`{text}` is no span of time"), "such as \"3s\" or \"250ms\"");
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (count, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
     let count: u64 = count.parse().map_err(|_| wrong())?;
@@ -44,7 +40,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, Misread> {
     };
     let span = Duration::from_millis(count.saturating_mul(millis));
     if span.is_zero() || span > LONGEST {
-        return Err(Misread::new(format!("`{text}` must be more than 0 and at most 1h")));
+        let message = format!("`{text}` must be more than 0 and at most 1h");
+        return Err(Misread::new(message, "such as \"3s\" or \"250ms\""));
     }
     Ok(span)
 }
@@ -71,7 +68,7 @@ pub(super) fn rate(text: &str) -> Result<Rate, Misread> {
     match text {
         "off" => Ok(Rate::Off),
         _ if limited => Ok(Rate::Limited),
-        _ => Err(Misread::hinted(
+        _ => Err(Misread::new(
             format!("`{text}` is no rate"),
             "\"off\", \"5/s\", \"600/min\" or \"600/min burst 60\"",
         )),
@@ -84,7 +81,7 @@ pub(super) fn decimal(text: &str) -> Result<(), Misread> {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
     let reads = digits(whole) && fraction.is_none_or(digits);
     if !reads || !text.bytes().any(|it| (b'1'..=b'9').contains(&it)) {
-        return Err(Misread::hinted(
+        return Err(Misread::new(
             format!("`{text}` is no amount"),
             "a plain decimal above 0, such as \"0.5\"",
         ));
@@ -98,10 +95,7 @@ pub(super) fn mode(text: &str) -> Result<(), Misread> {
     if octal && u32::from_str_radix(text, 8).is_ok_and(|mode| mode <= 0o777) {
         return Ok(());
     }
-    Err(Misread::hinted(
-        format!("`{text}` is no file mode"),
-        "three octal digits, such as \"0660\"",
-    ))
+    Err(Misread::new(format!("`{text}` is no file mode"), "three octal digits, such as \"0660\""))
 }
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Misread> {
@@ -110,12 +104,15 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Misread> {
             || "an IP address and a port, such as \"127.0.0.1:3840\" or \"[::1]:3840\"".to_owned(),
             |port| format!("write \"127.0.0.1:{port}\""),
         );
-        Misread::hinted(format!("`{text}` is no address to listen on"), hint)
+        Misread::new(format!("`{text}` is no address to listen on"), hint)
     })
 }
 
 pub(super) fn ip_address(text: &str) -> Result<IpAddr, Misread> {
-    text.parse().map_err(|_| Misread::new(format!("`{text}` is no IP address")))
+    text.parse().map_err(|_| {
+        let hint = "an IPv4 or IPv6 address without a port, such as \"203.0.113.7\"";
+        Misread::new(format!("`{text}` is no IP address"), hint)
+    })
 }
 
 /// `10.0.0.0/8`, or a single address.
@@ -124,10 +121,13 @@ pub(super) fn range(text: &str) -> Result<IpNet, Misread> {
         return Ok(IpNet::from(address));
     }
     let net: IpNet = text.parse().map_err(|_| {
-        Misread::hinted(format!("`{text}` is no address range"), "such as \"10.0.0.0/8\"")
+        Misread::new(
+            format!("`{text}` is no address range"),
+            "such as \"10.0.0.0/8\", or one address: \"10.1.2.3\"",
+        )
     })?;
     if net.trunc() != net {
-        return Err(Misread::hinted(
+        return Err(Misread::new(
             format!("`{text}` has digits beyond its prefix"),
             format!("\"{}\", or \"{}\" for the one address", net.trunc(), net.addr()),
         ));
@@ -154,7 +154,7 @@ pub(super) fn host(text: &str) -> Result<String, Misread> {
     if v6 || (lower.len() <= 253 && lower.split('.').all(label)) {
         return Ok(lower);
     }
-    Err(Misread::hinted(format!("`{text}` is no host name"), "without scheme, port or path"))
+    Err(Misread::new(format!("`{text}` is no host name"), "without scheme, port or path"))
 }
 
 /// The host and the port of `https://host[:port]`.
@@ -174,10 +174,10 @@ fn origin(text: &str, scheme: &str) -> Result<(String, u16), Misread> {
     let rest = lower
         .strip_prefix(scheme)
         .and_then(|it| it.strip_prefix("://"))
-        .ok_or_else(|| Misread::hinted(format!("must begin with {scheme}://"), shape()))?;
+        .ok_or_else(|| Misread::new(format!("must begin with {scheme}://"), shape()))?;
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains(['/', '?', '#', '@', '\\']) {
-        return Err(Misread::hinted("has more than a host and a port", shape()));
+        return Err(Misread::new("has more than a host and a port", shape()));
     }
     let (name, port) = match rest.rsplit_once(':') {
         // The colons of an address in brackets are no port's.
@@ -190,9 +190,9 @@ fn origin(text: &str, scheme: &str) -> Result<(String, u16), Misread> {
             .parse()
             .ok()
             .filter(|&port| port != 0)
-            .ok_or_else(|| Misread::hinted("its port is no number from 1 to 65535", shape()))?,
+            .ok_or_else(|| Misread::new("its port is no number from 1 to 65535", shape()))?,
     };
-    let name = host(name).map_err(|_| Misread::hinted("its host is no host name", shape()))?;
+    let name = host(name).map_err(|_| Misread::new("its host is no host name", shape()))?;
     Ok((name, port))
 }
 
@@ -202,14 +202,15 @@ pub(super) fn egress_proxy(text: &str) -> Result<(), Misread> {
     if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
         return Ok(());
     }
-    Err(Misread::new("must begin with socks5:// or http:// and name a host"))
+    let hint = "such as \"socks5://127.0.0.1:1080\"";
+    Err(Misread::new("must begin with socks5:// or http:// and name a host", hint))
 }
 
 /// A moment in RFC 3339.
 pub(super) fn moment(text: &str) -> Result<UnixMicros, Misread> {
     let format = &time::format_description::well_known::Rfc3339;
     let wrong = || {
-        Misread::hinted(
+        Misread::new(
             format!("`{text}` is no date and time with an offset"),
             "such as \"2027-01-01T00:00:00Z\"",
         )
@@ -225,7 +226,8 @@ pub(super) fn name(text: &str) -> Result<(), Misread> {
     if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
         return Ok(());
     }
-    Err(Misread::new("a name is 1 to 64 letters, digits, `-`, `_` or `.`"))
+    let message = "a name is 1 to 64 letters, digits, `-`, `_` or `.`";
+    Err(Misread::new(message, "such as \"market-maker\""))
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use toml::Spanned;
 
+use super::upstream::Draft;
 use super::{Around, Kind, one_of, word};
 use crate::call::KeyName;
+use crate::config::Key;
 use crate::config::file::{self, Hidden, TextOr};
 use crate::config::problem::{Report, Spot};
-use crate::config::{Key, Upstream};
 use crate::nonce;
 use crate::provider::Environment;
 use crate::secret::Credential;
@@ -31,15 +32,13 @@ pub(super) fn check(
     keys: &Kind<'_, file::Key>,
     index: usize,
     upstream: Option<usize>,
-    upstreams: &[Option<Upstream>],
+    upstreams: &[Draft],
     around: &Around<'_>,
     report: &mut Report<'_>,
 ) -> Option<Key> {
     let (spot, name) = keys.entry(index);
     let table = keys.table(index)?;
-    let environment = upstream
-        .and_then(|index| upstreams.get(index)?.as_ref())
-        .map(|upstream| upstream.environment);
+    let environment = upstream.and_then(|index| upstreams.get(index)?.environment);
     // When the environment could not be read, that is what is told.
     let inline = environment.is_none_or(|it| it == Environment::Simulator);
     let id = check_id(table.api_key.as_ref(), inline, &spot, around, report);
@@ -92,7 +91,7 @@ fn check_id(
 ) -> Option<Hidden> {
     let Some(typed) = typed else {
         let hint = "as the exchange shows it, or { env = \"GEMINI_API_KEY\" }";
-        report.hinted(&owner.part("api_key"), "is missing", hint);
+        report.problem(&owner.part("api_key"), "is missing", hint);
         return None;
     };
     let spot = owner.field("api_key", typed);
@@ -125,14 +124,14 @@ pub(super) fn check_secret(
 ) -> Option<Hidden> {
     let hint = "{ file = \"path\" }, { env = \"NAME\" } or { systemd = \"NAME\" }";
     let Some(typed) = typed else {
-        report.hinted(&owner.part(field), "is missing", hint);
+        report.problem(&owner.part(field), "is missing", hint);
         return None;
     };
     let spot = owner.field(field, typed);
     match typed.get_ref() {
         TextOr::Table(source) => around.vault.read(source, inline, &spot, report),
         TextOr::Text(_) => {
-            report.hinted(&spot, "a secret does not belong in this file as a plain string", hint);
+            report.problem(&spot, "a secret does not belong in this file as a plain string", hint);
             None
         }
     }
@@ -145,12 +144,13 @@ pub(in super::super) fn check_key_text(
     report: &mut Report<'_>,
 ) -> Option<Hidden> {
     if text.0.is_empty() {
-        report.problem(spot, "is empty");
+        let hint = "an API key of the exchange begins with `account-` or `master-`";
+        report.problem(spot, "is empty", hint);
         return None;
     }
     // Kinds of Google's keys: https://ai.google.dev/gemini-api/docs/api-key (seen 2026-11).
     if let Some(prefix) = ["AIza", "AQ."].into_iter().find(|it| text.0.starts_with(it)) {
-        report.hinted(
+        report.problem(
             spot,
             format!(
                 "begins with `{prefix}`, as keys of Google's Gemini API do; \
@@ -163,7 +163,7 @@ pub(in super::super) fn check_key_text(
     }
     if !text.0.bytes().all(|it| it.is_ascii_graphic()) {
         let hint = "copy it again: a line break, a space or a quotation mark came along";
-        report.hinted(spot, "holds a character that no key has", hint);
+        report.problem(spot, "holds a character that no key has", hint);
         return None;
     }
     Some(text)
@@ -178,8 +178,10 @@ pub(in super::super) fn check_account(
 ) {
     let master = id.0.starts_with("master-") || id.0.starts_with("group-");
     match account {
-        Some(account) if account.trim().is_empty() => report.problem(spot, "is empty"),
-        Some(_) if id.0.starts_with("account-") => report.hinted(
+        Some(account) if account.trim().is_empty() => {
+            report.problem(spot, "is empty", "the name of a sub-account, such as \"primary\"");
+        }
+        Some(_) if id.0.starts_with("account-") => report.problem(
             spot,
             "is only for master- keys: an account- key belongs to one account already",
             "remove it",
@@ -205,7 +207,7 @@ pub(super) fn check_distinct(
         let header = key.credential.key_header();
         if let Some(other) = seen.iter().find(|it| it.credential.is_key(header.as_bytes())) {
             let (spot, _) = keys.entry(index);
-            report.hinted(
+            report.problem(
                 &spot.part("api_key"),
                 format!("is the same key as `{}`: their nonces would collide", other.name),
                 "one entry for each key; several clients may use it",

@@ -1,5 +1,5 @@
 //! Settings that this build knows and does not enforce: read in full, so that a typo is told as
-//! a typo, and then refused.
+//! a typo, and refused, whatever else is wrong with them.
 
 use std::collections::BTreeMap;
 
@@ -42,33 +42,28 @@ pub(super) fn check_orders(orders: &file::Orders, spot: &Spot, report: &mut Repo
         max_orders_per_day,
         max_open_orders,
     } = orders;
-    let mut sound = texts(symbols.as_ref(), spot, "symbols", report);
-    sound &= words_of(sides.as_ref(), spot, "sides", SIDES, report);
-    sound &= words_of(types.as_ref(), spot, "types", TYPES, report);
-    sound &= words_of(time_in_force.as_ref(), spot, "time_in_force", TIMES, report);
-    sound &= amounts(max_amount.as_ref(), spot, "max_amount", report);
-    sound &= amounts(max_notional.as_ref(), spot, "max_notional", report);
-    sound &= amounts(max_notional_per_day.as_ref(), spot, "max_notional_per_day", report);
+    report.not_enforced(spot);
+    texts(symbols.as_ref(), spot, "symbols", "such as \"btcusd\"", report);
+    words_of(sides.as_ref(), spot, "sides", SIDES, report);
+    words_of(types.as_ref(), spot, "types", TYPES, report);
+    words_of(time_in_force.as_ref(), spot, "time_in_force", TIMES, report);
+    amounts(max_amount.as_ref(), spot, "max_amount", report);
+    amounts(max_notional.as_ref(), spot, "max_notional", report);
+    amounts(max_notional_per_day.as_ref(), spot, "max_notional_per_day", report);
     let counts = [("max_orders_per_day", max_orders_per_day), ("max_open_orders", max_open_orders)];
     for (field, count) in counts {
         if let Some(count) = count.as_ref().filter(|it| *it.get_ref() == 0) {
-            report.problem(&spot.field(field, count), "must be more than 0");
-            sound = false;
+            report.problem(&spot.field(field, count), "must be more than 0", "such as 20");
         }
-    }
-    if sound {
-        report.not_enforced(spot);
     }
 }
 
 /// `[clients.transfers]`.
 pub(super) fn check_transfers(transfers: &file::Transfers, spot: &Spot, report: &mut Report<'_>) {
     let file::Transfers { to, banks } = transfers;
-    let mut sound = texts(to.as_ref(), spot, "to", report);
-    sound &= texts(banks.as_ref(), spot, "banks", report);
-    if sound {
-        report.not_enforced(spot);
-    }
+    report.not_enforced(spot);
+    texts(to.as_ref(), spot, "to", "the name of a sub-account", report);
+    texts(banks.as_ref(), spot, "banks", "the id of a bank", report);
 }
 
 /// Texts of which none is empty.
@@ -76,12 +71,16 @@ pub(super) fn texts(
     list: Option<&Spanned<Vec<Spanned<String>>>>,
     owner: &Spot,
     field: &str,
+    hint: &str,
     report: &mut Report<'_>,
-) -> bool {
-    let Some(list) = list else { return true };
+) {
+    let Some(list) = list else { return };
     let spot = owner.field(field, list);
-    let empty = list.get_ref().iter().enumerate().filter(|(_, it)| it.get_ref().trim().is_empty());
-    empty.map(|(index, it)| report.problem(&spot.item(index, it), "is empty")).count() == 0
+    for (index, text) in list.get_ref().iter().enumerate() {
+        if text.get_ref().trim().is_empty() {
+            report.problem(&spot.item(index, text), "is empty", hint);
+        }
+    }
 }
 
 fn words_of(
@@ -90,13 +89,14 @@ fn words_of(
     field: &str,
     known: &[&str],
     report: &mut Report<'_>,
-) -> bool {
-    let Some(list) = list else { return true };
+) {
+    let Some(list) = list else { return };
     let spot = owner.field(field, list);
-    let each = list.get_ref().iter().enumerate();
-    let wrong = each.filter(|(_, it)| !known.contains(&it.get_ref().as_str()));
-    wrong.map(|(index, it)| unknown(it.get_ref(), &spot.item(index, it), known, report)).count()
-        == 0
+    for (index, text) in list.get_ref().iter().enumerate() {
+        if !known.contains(&text.get_ref().as_str()) {
+            unknown(text.get_ref(), &spot.item(index, text), known, report);
+        }
+    }
 }
 
 fn amounts(
@@ -104,13 +104,10 @@ fn amounts(
     owner: &Spot,
     field: &str,
     report: &mut Report<'_>,
-) -> bool {
-    let Some(table) = table else { return true };
+) {
+    let Some(table) = table else { return };
     let spot = owner.field(field, table);
-    let each = table.get_ref().iter();
-    let wrong = each.filter(|(currency, amount)| {
-        let at = spot.field(currency, amount);
-        read(words::decimal(amount.get_ref()), &at, report).is_none()
-    });
-    wrong.count() == 0
+    for (currency, amount) in table.get_ref() {
+        read(words::decimal(amount.get_ref()), &spot.field(currency, amount), report);
+    }
 }

@@ -15,12 +15,13 @@ use std::path::PathBuf;
 use toml::Spanned;
 
 use super::file::{self, File};
-use super::problem::{Report, Spot, closest};
+use super::problem::{Report, Spot, WITHOUT_IT, closest};
 use super::source::{Vault, filled};
 use super::words::{self, Misread};
-use super::{Client, Key, Upstream};
-use super::{Config, LevelName, Log, LogFormat, Overrides};
+use super::{Client, Config, Key, LevelName, Log, LogFormat, Overrides};
 use crate::clock::UnixMicros;
+
+use self::upstream::Draft;
 
 pub(super) use self::key::{check_account, check_key_text};
 
@@ -47,7 +48,7 @@ pub(super) fn check(file: &File, around: &Around<'_>, report: &mut Report<'_>) -
     let clients = Kind::new("clients", "default", clients.as_ref(), report, |it| it.name.as_ref());
 
     let mut checked = check_upstreams(&upstreams, around, report);
-    operation::check(operations.as_ref(), &upstreams, &mut checked, report);
+    let loose = operation::check(operations.as_ref(), &upstreams, &mut checked, report);
     let routes = key::routes(&keys, &upstreams, report);
     let held: Vec<Option<Key>> = routes
         .iter()
@@ -60,7 +61,7 @@ pub(super) fn check(file: &File, around: &Around<'_>, report: &mut Report<'_>) -
             client::check(
                 &clients,
                 index,
-                &client::Known { keys: &keys, routes: &routes, upstreams: &checked },
+                &client::Known { keys: &keys, routes: &routes, upstreams: &checked, loose: &loose },
                 around,
                 report,
             )
@@ -77,7 +78,7 @@ pub(super) fn check(file: &File, around: &Around<'_>, report: &mut Report<'_>) -
         log,
         admin: admin?,
         state_dir: state_dir?,
-        upstreams: checked.into_iter().collect::<Option<_>>()?,
+        upstreams: checked.into_iter().map(Draft::finish).collect::<Option<_>>()?,
         keys: held.into_iter().collect::<Option<_>>()?,
         clients: served.into_iter().collect::<Option<_>>()?,
         warnings: Vec::new(),
@@ -89,7 +90,7 @@ fn check_upstreams(
     kind: &Kind<'_, file::Upstream>,
     around: &Around<'_>,
     report: &mut Report<'_>,
-) -> Vec<Option<Upstream>> {
+) -> Vec<Draft> {
     let nothing = file::Upstream::default();
     let only = kind.entries.is_empty().then_some(&nothing);
     kind.entries
@@ -145,15 +146,15 @@ fn check_admin(
         }
     };
     if !address.ip().is_loopback() {
-        report.hinted(
-            &spot,
-            "an admin listener beyond loopback is not enforced by this build yet; \
-             remove it to start without it",
-            "it would need the operator token, which this build does not have",
-        );
+        admin_is_far(&spot, report);
         return None;
     }
     Some(address)
+}
+
+pub(super) fn admin_is_far(spot: &Spot, report: &mut Report<'_>) {
+    let message = "an admin listener beyond loopback is not enforced by this build yet";
+    report.problem(spot, message, format!("{WITHOUT_IT}, or listen on 127.0.0.1"));
 }
 
 fn check_state(
@@ -175,7 +176,7 @@ fn check_state(
     }
     match typed {
         Some((spot, dir)) if dir.is_empty() => {
-            report.problem(&spot, "is empty");
+            report.problem(&spot, "is empty", "a folder, such as \"/var/lib/geminid\"");
             None
         }
         Some((_, dir)) => Some(around.vault.base.join(dir)),
@@ -197,7 +198,7 @@ pub(super) fn default_state_dir(
     let root = || around.vault.env.is_root().then(|| PathBuf::from("/var/lib/geminid"));
     let state = state.or_else(root);
     if state.is_none() {
-        report.hinted(
+        report.problem(
             spot,
             "no place for state: neither XDG_STATE_HOME nor HOME is set",
             "set state.dir, or GEMINID_STATE_DIR",
@@ -209,20 +210,23 @@ pub(super) fn default_state_dir(
 fn check_audit(spot: &Spot, audit: &file::Audit, report: &mut Report<'_>) {
     let file::Audit { durability } = audit;
     let Some(durability) = durability else {
-        report.hinted(spot, "says nothing", "durability = \"off\"");
+        report.lacks(spot, &["durability"], "says nothing", "durability = \"off\"");
         return;
     };
     let known = ["group", "interval", "off"];
     match one_of(Some(durability), spot, "durability", &known, report) {
         Some("off") | None => {}
-        Some(_) => report.not_enforced(&spot.field("durability", durability)),
+        Some(_) => report.not_enforced_but(
+            &spot.field("durability", durability),
+            "without `audit`, or with \"off\", there is no audit trail",
+        ),
     }
 }
 
 /// Two sockets cannot have one address.
 fn check_sockets(
     kind: &Kind<'_, file::Upstream>,
-    upstreams: &[Option<Upstream>],
+    upstreams: &[Draft],
     admin: Option<SocketAddr>,
     report: &mut Report<'_>,
 ) {
@@ -230,9 +234,9 @@ fn check_sockets(
         admin.map(|it| (it, "listen.admin".to_owned())).into_iter().collect();
     for (index, upstream) in upstreams.iter().enumerate() {
         let (spot, _) = kind.entry(index);
-        for address in upstream.iter().flat_map(|it| &it.listen) {
+        for address in &upstream.listen {
             if let Some((_, owner)) = taken.iter().find(|(other, _)| clash(*address, *other)) {
-                report.hinted(
+                report.problem(
                     &spot.part("listen"),
                     format!("{address} is taken by {owner}"),
                     "give each its own `listen`",
@@ -280,14 +284,19 @@ impl<'a, T> Kind<'a, T> {
                     let at = spot.field("name", name);
                     read(words::name(name.get_ref()), &at, report);
                     if entries.iter().any(|it| it.name == Some(name.get_ref())) {
-                        report.problem(&at, format!("`{}` is the name of another", name.get_ref()));
+                        let message = format!("`{}` is the name of another", name.get_ref());
+                        report.problem(
+                            &at,
+                            message,
+                            format!("name each of the {word} differently"),
+                        );
                     }
                     Some(name.get_ref().as_str())
                 }
                 None if tables.len() == 1 => Some(default),
                 None => {
                     let message = format!("needs a name: there are {} {word}", tables.len());
-                    report.problem(&spot.part("name"), message);
+                    report.problem(&spot.part("name"), message, "such as name = \"trading\"");
                     None
                 }
             };
@@ -330,8 +339,12 @@ impl<'a, T> Kind<'a, T> {
             match names.as_slice() {
                 [_] => return Some(0),
                 _ if report.is_broken(self.word) => {}
-                [] => report.problem(&owner.part(field), format!("there is no [[{}]]", self.word)),
-                [_, ..] => report.hinted(
+                [] => report.problem(
+                    &owner.part(field),
+                    format!("there is no [[{}]]", self.word),
+                    "add one: `geminid init` writes a file that shows how",
+                ),
+                [_, ..] => report.problem(
                     &owner.part(field),
                     format!("must say which: there are {} {}", names.len(), self.word),
                     format!("one of {}", names.join(", ")),
@@ -355,12 +368,8 @@ pub(super) fn read<T>(
 ) -> Option<T> {
     match value {
         Ok(value) => Some(value),
-        Err(Misread { message, hint: Some(hint) }) => {
-            report.hinted(spot, message, hint);
-            None
-        }
-        Err(Misread { message, hint: None }) => {
-            report.problem(spot, message);
+        Err(Misread { message, hint }) => {
+            report.problem(spot, message, hint);
             None
         }
     }
@@ -399,8 +408,14 @@ fn one_of(
 fn unknown(text: &str, spot: &Spot, known: &[&str], report: &mut Report<'_>) {
     let message = format!("`{text}` is unknown");
     match closest(text, known.iter().copied()) {
-        Some(meant) => report.hinted(spot, message, format!("did you mean `{meant}`?")),
-        None if known.is_empty() => report.problem(spot, message),
-        None => report.hinted(spot, message, format!("one of {}", known.join(", "))),
+        Some(meant) => report.problem(spot, message, format!("did you mean `{meant}`?")),
+        None if known.iter().all(|it| it.is_empty()) => {
+            report.problem(
+                spot,
+                message,
+                "there is nothing that it could name: add it, or remove this",
+            );
+        }
+        None => report.problem(spot, message, format!("one of {}", known.join(", "))),
     }
 }

@@ -4,22 +4,48 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::upstream::Draft;
 use super::{Kind, word};
 use crate::call::{
     AccountRule, Effect, Method, Operation, Priority, QueryRule, RateClass, RetryClass, Scope,
     Visibility,
 };
-use crate::config::Upstream;
 use crate::config::file;
 use crate::config::problem::{Report, Spot};
+
+/// Entries that no upstream has, because something is wrong with them, which is told here.
+#[derive(Debug, Default)]
+pub(super) struct Loose {
+    names: Vec<String>,
+    /// Whether there are some whose name could not be read.
+    nameless: bool,
+}
+
+impl Loose {
+    /// Whether a client may mean one of them.
+    pub(super) fn may_be(&self, name: &str) -> bool {
+        let configured = || Method::ALL.iter().any(|it| name.starts_with(&format!("{it} /")));
+        self.names.iter().any(|it| it == name) || (self.nameless && configured())
+    }
+
+    fn add(&mut self, table: &file::Operation) {
+        match (&table.method, &table.path) {
+            (Some(method), Some(path)) => {
+                self.names.push(format!("{} {}", method.get_ref(), path.get_ref()));
+            }
+            (None, _) | (_, None) => self.nameless = true,
+        }
+    }
+}
 
 /// Gives each operation to its upstream.
 pub(super) fn check(
     typed: Option<&Spanned<Vec<Spanned<file::Operation>>>>,
     kind: &Kind<'_, file::Upstream>,
-    upstreams: &mut [Option<Upstream>],
+    upstreams: &mut [Draft],
     report: &mut Report<'_>,
-) {
+) -> Loose {
+    let mut loose = Loose { nameless: report.is_broken("operations"), ..Loose::default() };
     let tables: &[_] = typed.map_or(&[], |it| it.get_ref());
     let root = Spot::root().part("operations");
     for (index, table) in tables.iter().enumerate() {
@@ -27,34 +53,40 @@ pub(super) fn check(
         let table = table.get_ref();
         let found = kind.find(table.upstream.as_ref(), &spot, "upstream", report);
         let operation = check_one(table, &spot, report);
-        let upstream = found.and_then(|index| upstreams.get_mut(index)?.as_mut());
-        let (Some(operation), Some(upstream)) = (operation, upstream) else { continue };
-        let known = upstream.provider.operations().iter().chain(&upstream.operations);
-        let same = known.filter(|it| it.method == operation.method);
+        let upstream = found.and_then(|index| upstreams.get_mut(index));
+        let (Some(operation), Some(upstream)) = (operation, upstream) else {
+            loose.add(table);
+            continue;
+        };
+        let same = upstream.known_operations().filter(|it| it.method == operation.method);
         if let Some(other) = same.into_iter().find(|it| overlap(&it.path, &operation.path)) {
             // Else a second entry could ask for less than the first.
             let message = format!("a call could be this or `{}`, which is known", other.name);
-            report.hinted(&spot.part("path"), message, "remove it");
+            report.problem(&spot.part("path"), message, "remove it");
+            loose.add(table);
             continue;
         }
         upstream.operations.push(Arc::new(operation));
     }
+    loose
 }
 
 fn check_one(table: &file::Operation, spot: &Spot, report: &mut Report<'_>) -> Option<Operation> {
     let file::Operation { upstream: _, method, path, scope } = table;
-    for (field, missing) in
-        [("method", method.is_none()), ("path", path.is_none()), ("scope", scope.is_none())]
-    {
+    for (field, missing, hint) in [
+        ("method", method.is_none(), "method = \"GET\" or method = \"POST\""),
+        ("path", path.is_none(), "such as path = \"/v1/new/thing/{symbol}\""),
+        ("scope", scope.is_none(), "what a client needs for it, such as scope = \"orders:read\""),
+    ] {
         if missing {
-            report.problem(&spot.part(field), "is missing");
+            report.problem(&spot.part(field), "is missing", hint);
         }
     }
     let method = word(method.as_ref(), spot, "method", Method::ALL, Method::as_str, report);
     let scope = word(scope.as_ref(), spot, "scope", Scope::ALL, Scope::as_str, report);
     let path = path.as_ref()?;
     if !is_path(path.get_ref()) {
-        report.hinted(
+        report.problem(
             &spot.field("path", path),
             format!("`{}` is no path of an endpoint", path.get_ref()),
             "such as \"/v1/new/thing/{symbol}\": whole segments in braces, no query",

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -9,6 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use toml::Spanned;
 
 use super::{Around, LISTEN, read, unknown, word};
+use crate::call::Operation;
 use crate::config::file::{self, TextOr};
 use crate::config::problem::{Report, Spot};
 use crate::config::source::read_plain;
@@ -23,12 +25,49 @@ pub(super) struct Place<'a> {
     pub(super) only: bool,
 }
 
+/// What could be read of an upstream, for the checks that need only a part of it.
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) provider: Option<&'static dyn Provider>,
+    pub(super) environment: Option<Environment>,
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) operations: Vec<Arc<Operation>>,
+    /// `None` only when a problem was told.
+    whole: Option<Upstream>,
+}
+
+impl Draft {
+    /// Its provider's, and its own so far.
+    pub(super) fn known_operations(&self) -> impl Iterator<Item = &Arc<Operation>> {
+        let provider: Option<&'static dyn Provider> = self.provider.or_else(only_provider);
+        let known = provider.map_or(&[] as &[_], |it| it.operations());
+        known.iter().chain(&self.operations)
+    }
+
+    /// Whether only this machine can reach it, as far as its addresses could be read.
+    pub(super) fn is_local(&self) -> bool {
+        self.listen.iter().all(|it| it.ip().is_loopback())
+    }
+
+    pub(super) fn finish(self) -> Option<Upstream> {
+        Some(Upstream { operations: self.operations, ..self.whole? })
+    }
+}
+
+/// What is meant when it cannot be read which one is.
+pub(super) fn only_provider() -> Option<&'static dyn Provider> {
+    match provider::ALL {
+        [only] => Some(*only),
+        _ => None,
+    }
+}
+
 pub(super) fn check(
     place: &Place<'_>,
     table: &file::Upstream,
     around: &Around<'_>,
     report: &mut Report<'_>,
-) -> Option<Upstream> {
+) -> Draft {
     let spot = place.spot;
     let provider = check_provider(table.provider.as_ref(), spot, report);
     let environment = match &table.environment {
@@ -41,26 +80,29 @@ pub(super) fn check(
     let rest = check_url(table, own_host, environment, spot, report);
     let ca = check_ca(table, rest.as_ref(), own_host, around.vault.base, spot, report);
     check_stream_url(table, spot, report);
-    let listen = check_listen(table, place, around, report);
+    let (listen, complete) = check_listen(table, place, around, report);
     let hosts = check_hosts(table, spot, report);
     let timeout = check_timeout(table.timeout.as_ref(), spot, report);
     let bind = check_egress(table.egress.as_ref(), spot, report);
     check_rate(table.rate.as_ref(), spot, report);
-    let listen = listen?;
     let local = listen.iter().all(|it| it.ip().is_loopback());
-    Some(Upstream {
+    let whole = |(provider, environment, rest)| Upstream {
         name: place.name.to_owned(),
-        provider: provider?,
-        environment: environment?,
-        rest: rest?,
+        provider,
+        environment,
+        rest,
         ca,
-        listen,
+        listen: listen.clone(),
         hosts,
         public: table.public.as_ref().map_or(local, |it| *it.get_ref()),
         timeout,
         bind,
         operations: Vec::new(),
-    })
+    };
+    let parts = provider.zip(environment).zip(rest).filter(|_| complete);
+    let whole = parts.map(|((provider, environment), rest)| whole((provider, environment, rest)));
+    let name = place.name.to_owned();
+    Draft { name, provider, environment, listen, operations: Vec::new(), whole }
 }
 
 fn check_provider(
@@ -87,7 +129,7 @@ fn check_url(
 ) -> Option<Endpoint> {
     let Some(url) = &table.url else {
         if environment == Some(Environment::Simulator) {
-            report.hinted(
+            report.problem(
                 &spot.part("url"),
                 "environment = \"simulator\" needs to know where the simulator is",
                 "url = \"https://localhost:9443\" with its ca_file; `geminid demo` brings its own",
@@ -99,7 +141,7 @@ fn check_url(
     let (host, port) = read(words::https(url.get_ref()), &at, report)?;
     let far = !words::is_loopback_host(&host) && own_host != Some(host.as_str());
     if far && !table.dev_upstream.as_ref().is_some_and(|it| *it.get_ref()) {
-        report.hinted(
+        report.problem(
             &at,
             format!("would send signed requests to {host}, which is not the exchange"),
             "dev_upstream = true, if you mean it",
@@ -122,7 +164,7 @@ fn check_ca(
     let own = rest.is_some_and(|it| Some(it.host.as_str()) == own_host);
     if table.url.is_none() || own {
         let message = "is for overrides only: the exchange's own certificate needs no help";
-        report.hinted(&at, message, "remove it, or set `url`");
+        report.problem(&at, message, "remove it, or set `url`");
         return Vec::new();
     }
     let path = base.join(file.get_ref());
@@ -136,7 +178,8 @@ fn check_ca(
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     let certificates = read.unwrap_or_default();
     if certificates.is_empty() {
-        report.problem(&at, format!("{} holds no certificates in PEM form", path.display()));
+        let message = format!("{} holds no certificates in PEM form", path.display());
+        report.problem(&at, message, "it begins with -----BEGIN CERTIFICATE-----");
     }
     certificates
 }
@@ -144,9 +187,8 @@ fn check_ca(
 fn check_stream_url(table: &file::Upstream, spot: &Spot, report: &mut Report<'_>) {
     if let Some(url) = &table.ws_url {
         let at = spot.field("ws_url", url);
-        if read(words::wss(url.get_ref()), &at, report).is_some() {
-            report.not_enforced(&at);
-        }
+        read(words::wss(url.get_ref()), &at, report);
+        report.not_enforced(&at);
     }
 }
 
@@ -155,13 +197,13 @@ fn check_listen(
     place: &Place<'_>,
     around: &Around<'_>,
     report: &mut Report<'_>,
-) -> Option<Vec<SocketAddr>> {
+) -> (Vec<SocketAddr>, bool) {
     let mut listen = vec![SocketAddr::from(LISTEN)];
     let mut complete = true;
     if let Some(typed) = &table.listen {
         let spot = place.spot.field("listen", typed);
         if typed.get_ref().is_empty() {
-            report.hinted(&spot, "is empty: nobody could call", "listen = [\"127.0.0.1:3840\"]");
+            report.problem(&spot, "is empty: nobody could call", "listen = [\"127.0.0.1:3840\"]");
             complete = false;
         }
         let each = typed.get_ref().iter().enumerate();
@@ -175,12 +217,12 @@ fn check_listen(
         if !place.only {
             let hint = "write `listen` into the file instead";
             let spot = Spot::outside("--listen");
-            report.hinted(&spot, "there is more than one upstream to listen for", hint);
-            return None;
+            report.problem(&spot, "there is more than one upstream to listen for", hint);
+            return (Vec::new(), false);
         }
-        return (!flag.is_empty()).then(|| flag.clone());
+        return (flag.clone(), !flag.is_empty());
     }
-    complete.then_some(listen)
+    (listen, complete)
 }
 
 fn check_socket(
@@ -194,33 +236,39 @@ fn check_socket(
     };
     let file::Socket { unix, mode, group, address, cert, key, client_ca } = table;
     let tls = [("cert", cert), ("key", key), ("client_ca", client_ca)];
-    let mut wrong = true;
-    if unix.is_some() == address.is_some() {
-        report.shape(spot, "needs either `unix` or `address`", "one table for each listener");
-    } else if unix.is_some() && tls.iter().any(|(_, it)| it.is_some()) {
-        report.problem(spot, "TLS is for `address`, not for `unix`");
-    } else if address.is_some() && (mode.is_some() || group.is_some()) {
-        report.problem(spot, "`mode` and `group` are for `unix`, not for `address`");
-    } else if address.is_some() && (cert.is_none() || key.is_none()) {
-        report.shape(spot, "needs `cert` and `key`", "without TLS, write the address as a string");
-    } else {
-        wrong = false;
+    report.not_enforced_but(spot, "an address without TLS is a string, such as \"127.0.0.1:3840\"");
+    let (either, one_each) = ("needs either `unix` or `address`", "one table for each listener");
+    let remove = "remove what does not belong";
+    match (unix, address) {
+        (None, None) => report.lacks(spot, &["unix", "address"], either, one_each),
+        (Some(_), Some(_)) => report.problem(spot, either, one_each),
+        (Some(_), None) if tls.iter().any(|(_, it)| it.is_some()) => {
+            report.problem(spot, "TLS is for `address`, not for `unix`", remove);
+        }
+        (None, Some(_)) if mode.is_some() || group.is_some() => {
+            report.problem(spot, "`mode` and `group` are for `unix`, not for `address`", remove);
+        }
+        (None, Some(_)) if cert.is_none() || key.is_none() => {
+            let hint = "without TLS, write the address as a string";
+            report.lacks(spot, &["cert", "key"], "needs `cert` and `key`", hint);
+        }
+        (Some(_), None) | (None, Some(_)) => {}
     }
     if let Some(address) = address {
         let at = spot.field("address", address);
-        wrong |= read(words::socket_address(address.get_ref()), &at, report).is_none();
+        read(words::socket_address(address.get_ref()), &at, report);
     }
     if let Some(mode) = mode {
-        wrong |= read(words::mode(mode.get_ref()), &spot.field("mode", mode), report).is_none();
+        read(words::mode(mode.get_ref()), &spot.field("mode", mode), report);
     }
     for (field, path) in tls.into_iter().chain([("unix", unix), ("group", group)]) {
         if let Some(path) = path.as_ref().filter(|it| it.get_ref().is_empty()) {
-            report.problem(&spot.field(field, path), "is empty");
-            wrong = true;
+            report.problem(
+                &spot.field(field, path),
+                "is empty",
+                "put its name there, or remove it",
+            );
         }
-    }
-    if !wrong {
-        report.not_enforced(spot);
     }
     None
 }
@@ -265,18 +313,14 @@ fn check_egress(
     let spot = spot.field("egress", typed);
     if let Some(proxy) = proxy {
         let at = spot.field("proxy", proxy);
-        if read(words::egress_proxy(proxy.get_ref()), &at, report).is_some() {
-            report.not_enforced(&at);
-        }
+        read(words::egress_proxy(proxy.get_ref()), &at, report);
+        report.not_enforced(&at);
     }
     if let Some(expect) = expect {
         let at = spot.field("expect", expect);
-        let each = expect.get_ref().iter().enumerate();
-        let wrong = each.filter(|(index, it)| {
-            read(words::ip_address(it.get_ref()), &at.item(*index, it), report).is_none()
-        });
-        if wrong.count() == 0 {
-            report.not_enforced(&at);
+        report.not_enforced(&at);
+        for (index, it) in expect.get_ref().iter().enumerate() {
+            read(words::ip_address(it.get_ref()), &at.item(index, it), report);
         }
     }
     if let Some(enforce) = enforce.as_ref().filter(|it| *it.get_ref()) {
@@ -295,8 +339,7 @@ fn check_rate(typed: Option<&Spanned<file::Rate>>, spot: &Spot, report: &mut Rep
     }
     if let Some(wait) = max_wait {
         let at = spot.field("max_wait", wait);
-        if read(words::duration(wait.get_ref()), &at, report).is_some() {
-            report.not_enforced(&at);
-        }
+        read(words::duration(wait.get_ref()), &at, report);
+        report.not_enforced(&at);
     }
 }

@@ -109,12 +109,12 @@ fn conditions() {
         "cancel_all = \"all\"",
         &["6: clients[0].cancel_all: `all` is unknown\n  hint: one of own, shared"],
     );
-    client("mode = \"observe\"", &["6: clients[0].mode: not enforced"]);
+    client("mode = \"observe\"", &["6: clients[0].mode: `mode` is not enforced"]);
     client(
         "mode = \"obsreve\"",
         &["6: clients[0].mode: `obsreve` is unknown\n  hint: did you mean `observe`?"],
     );
-    client("rate = \"60/min\"", &["6: clients[0].rate: not enforced"]);
+    client("rate = \"60/min\"", &["6: clients[0].rate: `rate` is not enforced"]);
     client("rate = \"60 per min\"", &["6: clients[0].rate: `60 per min` is no rate"]);
 }
 
@@ -146,12 +146,13 @@ fn references() {
 fn orders_and_transfers_are_read_before_they_are_refused() {
     client(
         "[clients.orders]\nsymbols = [\"btcusd\"]\nmax_amount = { btc = \"1\" }\nmax_open_orders = 20",
-        &["6: clients[0].orders: not enforced"],
+        &["6: clients[0].orders: `orders` is not enforced"],
     );
     client(
         "[clients.orders]\nsides = [\"bye\"]\ntypes = [\"limit\"]\ntime_in_force = [\"maker-or-cancle\"]\n\
          max_amount = { btc = \"1,5\" }\nmax_notional = { usd = 5 }\nmax_orders_per_day = 0",
         &[
+            "6: clients[0].orders: `orders` is not enforced",
             "7: clients[0].orders.sides[0]: `bye` is unknown\n  hint: one of buy, sell",
             "8: clients[0].orders.types[0]: `limit` is unknown",
             "9: clients[0].orders.time_in_force[0]: `maker-or-cancle` is unknown",
@@ -160,8 +161,17 @@ fn orders_and_transfers_are_read_before_they_are_refused() {
             "12: clients[0].orders.max_orders_per_day: must be more than 0",
         ],
     );
-    client("[clients.transfers]\nto = [\"cold\"]", &["6: clients[0].transfers: not enforced"]);
-    client("[clients.transfers]\nto = [\"\"]", &["7: clients[0].transfers.to[0]: is empty"]);
+    client(
+        "[clients.transfers]\nto = [\"cold\"]",
+        &["6: clients[0].transfers: `transfers` is not enforced"],
+    );
+    client(
+        "[clients.transfers]\nto = [\"\"]",
+        &[
+            "6: clients[0].transfers: `transfers` is not enforced",
+            "7: clients[0].transfers.to[0]: is empty",
+        ],
+    );
 }
 
 #[test]
@@ -190,11 +200,14 @@ fn withdrawals_name_where_money_goes() {
     );
     client(
         &format!("{entry}max_per_day = \"0.5\""),
-        &["9: clients[0].withdrawals[0].max_per_day: not enforced"],
+        &["9: clients[0].withdrawals[0].max_per_day: `max_per_day` is not enforced"],
     );
     client(
         &format!("{entry}max_per_day = \"much\""),
-        &["9: clients[0].withdrawals[0].max_per_day: `much` is no amount"],
+        &[
+            "9: clients[0].withdrawals[0].max_per_day: `much` is no amount",
+            "9: clients[0].withdrawals[0].max_per_day: `max_per_day` is not enforced",
+        ],
     );
 }
 
@@ -214,11 +227,22 @@ fn credentials() {
     );
     credential(
         "[{ none = true }, { uid = 7 }]",
-        &["5: clients[0].credential[1].uid: not enforced"],
+        &["5: clients[0].credential[1].uid: `uid` is not enforced"],
     );
-    credential("{ gid = -7 }", &["5: clients[0].credential.gid: this is an integer, expected u32"]);
-    credential("{ cert = \"bot\" }", &["5: clients[0].credential.cert: not enforced"]);
-    credential("{ cert = \"\" }", &["5: clients[0].credential.cert: is empty"]);
+    credential(
+        "{ gid = -7 }",
+        &[
+            "5: clients[0].credential.gid: this is an integer, expected a whole number from 0\n  hint: such as gid = 1000",
+        ],
+    );
+    credential("{ cert = \"bot\" }", &["5: clients[0].credential.cert: `cert` is not enforced"]);
+    credential(
+        "{ cert = \"\" }",
+        &[
+            "5: clients[0].credential.cert: is empty",
+            "5: clients[0].credential.cert: `cert` is not enforced",
+        ],
+    );
     let secret = "secret = { env = \"SECRET\" }";
     credential(&format!("{{ {secret} }}"), &["5: clients[0].credential.key: is missing"]);
     credential("{ key = \"account-s\" }", &["5: clients[0].credential.secret: is missing"]);

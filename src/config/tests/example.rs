@@ -1,7 +1,7 @@
 //! The example is complete, loads as it is shipped, and says truly what is not enforced.
 
 use super::*;
-use crate::config::problem::NOT_ENFORCED;
+use crate::config::problem::{WITHOUT_IT, not_enforced};
 use crate::config::{EXAMPLE, init};
 
 fn environment() -> Variables {
@@ -47,7 +47,9 @@ fn every_commented_setting_reads() {
     let problems = parse(&text.join("\n"), &origin, &environment(), &Overrides::default(), NOW)
         .expect_err("some settings are not enforced yet");
     for problem in &problems.0 {
-        assert_eq!(problem.message, NOT_ENFORCED, "{problem}");
+        let name = problem.place.path.rsplit('.').next().unwrap();
+        assert_eq!(problem.message, not_enforced(name), "{problem}");
+        assert!(problem.hint.starts_with(WITHOUT_IT), "{problem}");
         // What is refused is announced where it stands: on its line, or in the comment above it.
         let line = problem.place.line.unwrap();
         let from = line.saturating_sub(3);

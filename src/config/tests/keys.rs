@@ -39,7 +39,10 @@ fn what_is_missing_or_misspelt() {
         &["4: keys[0].nonce: `atuo` is unknown\n  hint: did you mean `auto`?"],
     );
     key(&format!("{good}nonce_unit = \"min\""), &["4: keys[0].nonce_unit: `min` is unknown"]);
-    key(&format!("{good}heartbeat = \"follow\""), &["4: keys[0].heartbeat: not enforced"]);
+    key(
+        &format!("{good}heartbeat = \"follow\""),
+        &["4: keys[0].heartbeat: `heartbeat` is not enforced"],
+    );
     key(&format!("{good}heartbeat = \"on\""), &["4: keys[0].heartbeat: `on` is unknown"]);
     key(
         &format!("{good}upstream = \"exchnage\""),
@@ -132,8 +135,17 @@ fn sources_of_secrets() {
     );
     secret("{}", &["3: keys[0].api_secret: needs exactly one"]);
     secret("{ env = \"SECRET\", systemd = \"a\" }", &["3: keys[0].api_secret: needs exactly one"]);
-    secret("{ command = [\"pass\"] }", &["3: keys[0].api_secret.command: not enforced"]);
-    secret("{ command = [] }", &["3: keys[0].api_secret.command: the command is empty"]);
+    secret(
+        "{ command = [\"pass\"] }",
+        &["3: keys[0].api_secret.command: `command` is not enforced"],
+    );
+    secret(
+        "{ command = [] }",
+        &[
+            "3: keys[0].api_secret.command: the command is empty",
+            "3: keys[0].api_secret.command: `command` is not enforced",
+        ],
+    );
     secret(
         "{ systemd = \"../a\" }",
         &["3: keys[0].api_secret.systemd: a systemd credential is named"],

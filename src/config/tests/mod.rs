@@ -6,6 +6,7 @@ mod files;
 mod keys;
 mod places;
 mod settings;
+mod together;
 mod upstreams;
 
 use std::collections::BTreeMap;
@@ -49,14 +50,28 @@ fn usual() -> Variables {
     ])
 }
 
+#[track_caller]
 fn read(text: &str) -> Result<Config, Problems> {
     let read = parse(text, Path::new("proxy.toml"), &usual(), &Overrides::default(), NOW);
     let shown = match &read {
         Ok(config) => format!("{config:?}"),
-        Err(problems) => format!("{problems}\n{problems:?}"),
+        Err(problems) => {
+            all_hinted(problems);
+            format!("{problems}\n{problems:?}")
+        }
     };
     assert!(!shown.contains(PLANTED), "a secret is shown: {shown}");
     read
+}
+
+/// Every problem of every case passes here: each is said in words, and with what to do.
+#[track_caller]
+fn all_hinted(problems: &Problems) {
+    for problem in &problems.0 {
+        assert!(!problem.message.trim().is_empty(), "{problem:?}");
+        assert!(!problem.hint.trim().is_empty() && problem.hint != problem.message, "{problem:?}");
+        assert!(problem.to_string().contains("\n  hint: "), "{problem}");
+    }
 }
 
 #[track_caller]

@@ -69,8 +69,17 @@ fn an_override_is_https_and_near_or_meant() {
         &["1: upstreams[0].url: environment = \"simulator\" needs"],
     );
     accept("[[upstreams]]\nenvironment = \"simulator\"\nurl = \"https://localhost:1\"\n");
-    upstream("ws_url = \"wss://localhost:1\"", &["2: upstreams[0].ws_url: not enforced"]);
-    upstream("ws_url = \"ws://localhost:1\"", &["2: upstreams[0].ws_url: must begin with wss://"]);
+    upstream(
+        "ws_url = \"wss://localhost:1\"",
+        &["2: upstreams[0].ws_url: `ws_url` is not enforced"],
+    );
+    upstream(
+        "ws_url = \"ws://localhost:1\"",
+        &[
+            "2: upstreams[0].ws_url: must begin with wss://",
+            "2: upstreams[0].ws_url: `ws_url` is not enforced",
+        ],
+    );
 }
 
 #[test]
@@ -113,16 +122,29 @@ fn listeners() {
     let listen = |table: &str, expected: &str| {
         upstream(
             &format!("listen = [{table}]"),
-            &[&format!("2: upstreams[0].listen[0]{expected}")],
+            &[
+                "2: upstreams[0].listen[0]: `listen[0]` is not enforced",
+                &format!("2: upstreams[0].listen[0]{expected}"),
+            ],
         );
     };
-    listen("{ unix = \"/s\", mode = \"0660\", group = \"g\" }", ": not enforced");
+    for sound in [
+        "{ unix = \"/s\", mode = \"0660\", group = \"g\" }",
+        "{ address = \"127.0.0.1:1\", cert = \"c\", key = \"k\" }",
+    ] {
+        upstream(
+            &format!("listen = [{sound}]"),
+            &["2: upstreams[0].listen[0]: `listen[0]` is not enforced"],
+        );
+    }
     listen("{ unix = \"/s\", mode = \"0980\" }", ".mode: `0980` is no file mode");
-    listen(
-        "{ unix = \"/s\", mod = \"0980\" }",
-        ".mod: unknown setting `mod`\n  hint: did you mean `mode`?",
+    upstream(
+        "listen = [{ unix = \"/s\", mod = \"0980\" }]",
+        &[
+            "2: upstreams[0].listen[0].mod: unknown setting `mod`\n  hint: did you mean `mode`?",
+            "2: upstreams[0].listen[0]: `listen[0]` is not enforced",
+        ],
     );
-    listen("{ address = \"127.0.0.1:1\", cert = \"c\", key = \"k\" }", ": not enforced");
     listen("{ address = \"127.0.0.1\", cert = \"c\", key = \"k\" }", ".address: `127.0.0.1` is no");
     listen("{ address = \"127.0.0.1:1\" }", ": needs `cert` and `key`");
     listen("{ unix = \"/s\", cert = \"c\" }", ": TLS is for");
@@ -167,22 +189,52 @@ fn timeouts_egress_and_rates() {
         ],
     );
     upstream("egress.bind = \"here\"", &["2: upstreams[0].egress.bind: `here` is no IP address"]);
-    upstream("egress.proxy = \"socks5://a:1\"", &["2: upstreams[0].egress.proxy: not enforced"]);
-    upstream("egress.proxy = \"ftp://a:1\"", &["2: upstreams[0].egress.proxy: must begin"]);
-    upstream("egress.expect = [\"1.2.3.4\"]", &["2: upstreams[0].egress.expect: not enforced"]);
+    upstream(
+        "egress.proxy = \"socks5://a:1\"",
+        &["2: upstreams[0].egress.proxy: `proxy` is not enforced"],
+    );
+    upstream(
+        "egress.proxy = \"ftp://a:1\"",
+        &[
+            "2: upstreams[0].egress.proxy: must begin",
+            "2: upstreams[0].egress.proxy: `proxy` is not enforced",
+        ],
+    );
+    upstream(
+        "egress.expect = [\"1.2.3.4\"]",
+        &["2: upstreams[0].egress.expect: `expect` is not enforced"],
+    );
     upstream(
         "egress.expect = [\"1.2.3\"]",
-        &["2: upstreams[0].egress.expect[0]: `1.2.3` is no IP"],
+        &[
+            "2: upstreams[0].egress.expect: `expect` is not enforced",
+            "2: upstreams[0].egress.expect[0]: `1.2.3` is no IP",
+        ],
     );
-    upstream("egress.enforce = true", &["2: upstreams[0].egress.enforce: not enforced"]);
-    upstream("rate.public = \"120/min\"", &["2: upstreams[0].rate.public: not enforced"]);
+    upstream(
+        "egress.enforce = true",
+        &["2: upstreams[0].egress.enforce: `enforce` is not enforced"],
+    );
+    upstream(
+        "rate.public = \"120/min\"",
+        &["2: upstreams[0].rate.public: `public` is not enforced"],
+    );
     upstream(
         "rate.private = \"600/min burst 60\"",
-        &["2: upstreams[0].rate.private: not enforced"],
+        &["2: upstreams[0].rate.private: `private` is not enforced"],
     );
     upstream("rate.private = \"600/mn\"", &["2: upstreams[0].rate.private: `600/mn` is no rate"]);
-    upstream("rate.max_wait = \"2s\"", &["2: upstreams[0].rate.max_wait: not enforced"]);
-    upstream("rate.max_wait = \"2\"", &["2: upstreams[0].rate.max_wait: `2` is no span"]);
+    upstream(
+        "rate.max_wait = \"2s\"",
+        &["2: upstreams[0].rate.max_wait: `max_wait` is not enforced"],
+    );
+    upstream(
+        "rate.max_wait = \"2\"",
+        &[
+            "2: upstreams[0].rate.max_wait: `2` is no span",
+            "2: upstreams[0].rate.max_wait: `max_wait` is not enforced",
+        ],
+    );
 }
 
 #[track_caller]

@@ -6,23 +6,24 @@ use secrecy::SecretString;
 use toml::Spanned;
 
 use super::super::key::{check_key_text, check_secret, read_text};
+use super::super::upstream::Draft;
 use super::super::{Around, Kind};
 use crate::config::file::{self, OneOrMany};
 use crate::config::problem::{Report, Spot};
-use crate::config::{Client, ClientCredential, Key, Upstream};
+use crate::config::{Client, ClientCredential, Key};
 use crate::provider::Environment;
 use crate::secret::{Credential, TokenHash};
 
 pub(super) fn check(
     typed: Option<&Spanned<OneOrMany<file::Credential>>>,
-    upstream: Option<&Upstream>,
+    upstream: Option<&Draft>,
     owner: &Spot,
     around: &Around<'_>,
     report: &mut Report<'_>,
 ) -> Vec<ClientCredential> {
     let hint = "such as { token_sha256 = \"…\" }; { none = true } is for who presents nothing";
     let Some(typed) = typed else {
-        report.hinted(&owner.part("credential"), "is missing", hint);
+        report.problem(&owner.part("credential"), "is missing", hint);
         return Vec::new();
     };
     let spot = owner.field("credential", typed);
@@ -35,7 +36,7 @@ pub(super) fn check(
             .collect(),
     };
     if tables.is_empty() {
-        report.shape(&spot, "is empty", hint);
+        report.problem(&spot, "is empty", hint);
     }
     let each = tables.into_iter();
     each.filter_map(|(spot, table)| check_one(table, upstream, &spot, around, report)).collect()
@@ -43,7 +44,7 @@ pub(super) fn check(
 
 fn check_one(
     table: &file::Credential,
-    upstream: Option<&Upstream>,
+    upstream: Option<&Draft>,
     spot: &Spot,
     around: &Around<'_>,
     report: &mut Report<'_>,
@@ -52,18 +53,20 @@ fn check_one(
     let pair = key.is_some() || secret.is_some();
     let peer = uid.is_some() || gid.is_some();
     let kinds = [token_sha256.is_some(), pair, none.is_some(), peer, cert.is_some()];
-    if kinds.iter().filter(|it| **it).count() != 1 {
-        report.shape(
-            spot,
-            "needs exactly one of `token_sha256`, `key` with `secret`, `none`",
-            "several credentials are an array of tables",
-        );
-        return None;
+    let only_one = "needs exactly one of `token_sha256`, `key` with `secret`, `none`";
+    match kinds.iter().filter(|it| **it).count() {
+        0 => {
+            let parts = ["token_sha256", "key", "secret", "none", "uid", "gid", "cert"];
+            report.lacks(spot, &parts, only_one, "such as { token_sha256 = \"…\" }");
+        }
+        1 => {}
+        _ => report.problem(spot, only_one, "several credentials are an array of tables"),
     }
+    check_unenforced(table, spot, report);
     if let Some(hash) = token_sha256 {
         let read = TokenHash::parse(&hash.get_ref().0);
         if read.is_none() {
-            report.hinted(
+            report.problem(
                 &spot.field("token_sha256", hash),
                 "is not 64 hex digits",
                 "the SHA-256 of the token, not the token: `printf %s TOKEN | sha256sum`",
@@ -74,35 +77,39 @@ fn check_one(
     if pair {
         return check_pair(table, upstream, spot, around, report);
     }
-    if let Some(none) = none {
-        return check_none(none, upstream, spot, report);
-    }
+    check_none(none.as_ref()?, upstream, spot, report)
+}
+
+fn check_unenforced(table: &file::Credential, spot: &Spot, report: &mut Report<'_>) {
+    let file::Credential { token_sha256: _, key: _, secret: _, none: _, uid, gid, cert } = table;
+    let instead = "`token_sha256`, or `key` with `secret`, says who calls";
     for (field, id) in [("uid", uid), ("gid", gid)] {
         if let Some(id) = id {
-            report.not_enforced(&spot.field(field, id));
+            report.not_enforced_but(&spot.field(field, id), instead);
         }
     }
     if let Some(cert) = cert {
         let at = spot.field("cert", cert);
-        match cert.get_ref().trim().is_empty() {
-            true => report.problem(&at, "is empty"),
-            false => report.not_enforced(&at),
+        if cert.get_ref().trim().is_empty() {
+            report.problem(&at, "is empty", "the name in the certificate");
         }
+        report.not_enforced_but(&at, instead);
     }
-    None
 }
 
 fn check_pair(
     table: &file::Credential,
-    upstream: Option<&Upstream>,
+    upstream: Option<&Draft>,
     spot: &Spot,
     around: &Around<'_>,
     report: &mut Report<'_>,
 ) -> Option<ClientCredential> {
-    let inline = upstream.is_none_or(|it| it.environment == Environment::Simulator);
+    let environment = upstream.and_then(|it| it.environment);
+    let inline = environment.is_none_or(|it| it == Environment::Simulator);
     let secret = check_secret(table.secret.as_ref(), "secret", inline, spot, around, report);
     let Some(key) = &table.key else {
-        report.problem(&spot.part("key"), "is missing");
+        let hint = "made up, such as key = \"account-standin-1\"";
+        report.problem(&spot.part("key"), "is missing", hint);
         return None;
     };
     let at = spot.field("key", key);
@@ -110,7 +117,7 @@ fn check_pair(
     let text = check_key_text(text, &at, report)?;
     if !text.0.contains("account") {
         let message = "a stand-in key must contain `account`: ccxt looks for it";
-        report.hinted(&at, message, "such as \"account-standin-1\"");
+        report.problem(&at, message, "such as \"account-standin-1\"");
         return None;
     }
     let pair = Credential::new(text.0, &SecretString::from(secret?.0));
@@ -119,17 +126,17 @@ fn check_pair(
 
 fn check_none(
     none: &Spanned<bool>,
-    upstream: Option<&Upstream>,
+    upstream: Option<&Draft>,
     spot: &Spot,
     report: &mut Report<'_>,
 ) -> Option<ClientCredential> {
     let at = spot.field("none", none);
     if !none.get_ref() {
-        report.hinted(&at, "says nothing", "true, or another kind of credential");
+        report.problem(&at, "says nothing", "true, or another kind of credential");
         return None;
     }
     if let Some(upstream) = upstream.filter(|it| !it.is_local()) {
-        report.hinted(
+        report.problem(
             &at,
             format!(
                 "the listener of `{}` is not loopback: clients must show who they are",
@@ -147,7 +154,7 @@ pub(in super::super) fn check_distinct(
     clients: &Kind<'_, file::Client>,
     served: &[Option<Client>],
     held: &[Option<Key>],
-    upstreams: &[Option<Upstream>],
+    upstreams: &[Draft],
     report: &mut Report<'_>,
 ) {
     let upstream_of = |client: &Client| Some(held.get(client.key)?.as_ref()?.upstream);
@@ -166,13 +173,13 @@ pub(in super::super) fn check_distinct(
             });
             if real {
                 let message = "the stand-in key is a real key: a stand-in is made up";
-                report.hinted(&spot, message, "make one up, such as key = \"account-bot\" with 32 random hex digits as its secret");
+                report.problem(&spot, message, "make one up, such as key = \"account-bot\" with 32 random hex digits as its secret");
             }
             let upstream = upstream_of(client);
             let same_place = |other: &Client| upstream.is_some() && upstream == upstream_of(other);
             let twin = seen.iter().find(|(other, it)| collide(credential, it, same_place(other)));
             if let Some((other, _)) = twin {
-                let upstream = upstream.and_then(|it| upstreams.get(it)?.as_ref());
+                let upstream = upstream.and_then(|it| upstreams.get(it));
                 let shown = upstream.map_or("", |it| it.name.as_str());
                 let message = match credential {
                     ClientCredential::Token(_) => {
@@ -188,7 +195,7 @@ pub(in super::super) fn check_distinct(
                         )
                     }
                 };
-                report.hinted(&spot, message, "every client needs a credential of its own");
+                report.problem(&spot, message, "every client needs a credential of its own");
             }
             seen.push((client, credential));
         }

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 
 use toml::Spanned;
 
+use super::operation::Loose;
+use super::upstream::{Draft, only_provider};
 use super::{Around, Kind, limit, one_of, read, unknown};
 use crate::call::{ClientId, Scope};
 use crate::clock::UnixMicros;
 use crate::config::file;
 use crate::config::problem::{Report, Spot};
-use crate::config::{Client, ClientCredential, Upstream, words};
+use crate::config::{Client, ClientCredential, words};
 use crate::policy::{Bundle, CancelAll, Destination, Grant};
 
 pub(super) use self::credential::check_distinct;
@@ -21,7 +23,17 @@ pub(super) struct Known<'a> {
     pub(super) keys: &'a Kind<'a, file::Key>,
     /// The upstream of each key.
     pub(super) routes: &'a [Option<usize>],
-    pub(super) upstreams: &'a [Option<Upstream>],
+    pub(super) upstreams: &'a [Draft],
+    pub(super) loose: &'a Loose,
+}
+
+impl<'a> Known<'a> {
+    /// The names of operations at `upstream`, or, if it cannot be read which one is meant, at any.
+    fn operations(&self, upstream: Option<&'a Draft>) -> Vec<&'a str> {
+        let any = if upstream.is_some() { &[] } else { self.upstreams };
+        let operations = upstream.into_iter().chain(any).flat_map(Draft::known_operations);
+        operations.map(|it| it.name.as_str()).collect()
+    }
 }
 
 pub(super) fn check(
@@ -35,11 +47,11 @@ pub(super) fn check(
     let table = clients.table(index)?;
     let key = known.keys.find(table.key.as_ref(), &spot, "key", report);
     let route = key.and_then(|index| known.routes.get(index).copied().flatten());
-    let upstream = route.and_then(|index| known.upstreams.get(index)?.as_ref());
+    let upstream = route.and_then(|index| known.upstreams.get(index));
     let credentials = credential::check(table.credential.as_ref(), upstream, &spot, around, report);
     let expires = check_expires(table.expires.as_ref(), around.now, &spot, report);
     let from = check_from(table.from.as_ref(), &spot, report);
-    let grant = check_grant(table, upstream, &spot, report);
+    let grant = check_grant(table, known, upstream, &spot, report);
     let moves_money = [Scope::CryptoSend, Scope::FiatWithdraw, Scope::TransfersCreate];
     let nobody = credentials.iter().any(|it| matches!(it, ClientCredential::None));
     if nobody && moves_money.iter().any(|it| grant.scopes.contains(it)) {
@@ -50,16 +62,18 @@ pub(super) fn check(
     Some(Client { id: ClientId::new(name), key: key?, grant, credentials, expires, from })
 }
 
-fn check_grant(
+fn check_grant<'a>(
     table: &file::Client,
-    upstream: Option<&Upstream>,
+    known: &Known<'a>,
+    upstream: Option<&'a Draft>,
     spot: &Spot,
     report: &mut Report<'_>,
 ) -> Grant {
     let scopes = check_scopes(table.scopes.as_ref(), spot, report);
-    let operations = check_operations(table.operations.as_ref(), upstream, spot, report);
+    let operations = check_operations(table.operations.as_ref(), known, upstream, spot, report);
     let withdrawals = check_withdrawals(table.withdrawals.as_ref(), spot, report);
-    limit::texts(table.accounts.as_ref(), spot, "accounts", report);
+    let such = "the name of a sub-account, such as \"primary\"";
+    limit::texts(table.accounts.as_ref(), spot, "accounts", such, report);
     let accounts: &[Spanned<String>] = table.accounts.as_ref().map_or(&[], |it| it.get_ref());
     let shared = one_of(table.cancel_all.as_ref(), spot, "cancel_all", &["own", "shared"], report);
     if scopes.is_empty() && operations.is_empty() {
@@ -96,26 +110,27 @@ fn check_scopes(
     scopes
 }
 
-fn check_operations(
+fn check_operations<'a>(
     typed: Option<&Spanned<Vec<Spanned<String>>>>,
-    upstream: Option<&Upstream>,
+    known: &Known<'a>,
+    upstream: Option<&'a Draft>,
     spot: &Spot,
     report: &mut Report<'_>,
 ) -> BTreeSet<String> {
-    let (Some(typed), Some(upstream)) = (typed, upstream) else { return BTreeSet::new() };
+    let Some(typed) = typed else { return BTreeSet::new() };
     let spot = spot.field("operations", typed);
-    let known = upstream.provider.operations().iter().chain(&upstream.operations);
-    let known: Vec<&str> = known.map(|it| it.name.as_str()).collect();
+    let names = known.operations(upstream);
+    let provider = upstream.and_then(|it| it.provider).or_else(only_provider);
+    let provider = provider.map_or("any upstream", |it| it.name());
     for (index, text) in typed.get_ref().iter().enumerate() {
-        if known.contains(&text.get_ref().as_str()) {
+        if names.contains(&text.get_ref().as_str()) || known.loose.may_be(text.get_ref()) {
             continue;
         }
         let at = spot.item(index, text);
-        let message =
-            format!("`{}` is no operation of {}", text.get_ref(), upstream.provider.name());
-        let meant = super::closest(text.get_ref(), known.iter().copied());
+        let message = format!("`{}` is no operation of {provider}", text.get_ref());
+        let meant = super::closest(text.get_ref(), names.iter().copied());
         let hint = meant.map(|meant| format!("did you mean `{meant}`?"));
-        report.hinted(
+        report.problem(
             &at,
             message,
             hint.unwrap_or_else(|| "`geminid catalog` lists all".to_owned()),
@@ -136,7 +151,7 @@ fn check_withdrawals(
         let spot = root.item(index, table);
         let Some(destination) = check_withdrawal(table.get_ref(), &spot, report) else { continue };
         if all.contains(&destination) {
-            report.hinted(&spot, "is there twice", "remove one");
+            report.problem(&spot, "is there twice", "remove one");
         }
         all.push(destination);
     }
@@ -151,30 +166,30 @@ fn check_withdrawal(
     let file::Withdrawal { currency, network, address, memo, max_per_day } = table;
     if let Some(amount) = max_per_day {
         let at = spot.field("max_per_day", amount);
-        if read(words::decimal(amount.get_ref()), &at, report).is_some() {
-            report.not_enforced(&at);
-        }
+        read(words::decimal(amount.get_ref()), &at, report);
+        report.not_enforced(&at);
     }
-    let mut code = |field: &str, text: &Spanned<String>| {
+    let mut code = |field: &str, such: &str, text: &Spanned<String>| {
         let fits = |it: u8| it.is_ascii_alphanumeric() || it == b'-' || it == b'_';
         let good = !text.get_ref().is_empty() && text.get_ref().bytes().all(fits);
         if !good {
             let message = format!("`{}` is no {field}", text.get_ref());
-            report.problem(&spot.field(field, text), message);
+            report.problem(&spot.field(field, text), message, such);
         }
         good.then(|| text.get_ref().to_ascii_lowercase())
     };
-    let currency_code = currency.as_ref().map(|it| code("currency", it));
-    let network_code = network.as_ref().map(|it| code("network", it));
+    let currency_code = currency.as_ref().map(|it| code("currency", "such as \"btc\"", it));
+    let network_code = network.as_ref().map(|it| code("network", "such as \"bitcoin\"", it));
     if currency.is_none() {
-        report.problem(&spot.part("currency"), "is missing");
+        report.problem(&spot.part("currency"), "is missing", "such as currency = \"btc\"");
     }
     let text = address.as_ref().map_or("", |it| it.get_ref());
     if text.is_empty() || !text.bytes().all(|it| it.is_ascii_graphic()) {
         let at =
             address.as_ref().map_or_else(|| spot.part("address"), |it| spot.field("address", it));
         let message = if address.is_none() { "is missing" } else { "is no address" };
-        report.problem(&at, message);
+        let hint = "the address that may be withdrawn to, without spaces: address = \"bc1q…\"";
+        report.problem(&at, message, hint);
         return None;
     }
     Some(Destination {
@@ -201,7 +216,7 @@ fn check_expires(
         | toml::Value::Boolean(_)
         | toml::Value::Array(_)
         | toml::Value::Table(_) => {
-            report.hinted(&spot, "is no date and time", "such as \"2027-01-01T00:00:00Z\"");
+            report.problem(&spot, "is no date and time", "such as \"2027-01-01T00:00:00Z\"");
             return None;
         }
     };
@@ -220,7 +235,7 @@ fn check_from(
     let Some(typed) = typed else { return Vec::new() };
     let spot = spot.field("from", typed);
     if typed.get_ref().is_empty() {
-        report.hinted(
+        report.problem(
             &spot,
             "is empty: from nowhere, or from anywhere?",
             "for anywhere, remove it",
