@@ -42,6 +42,8 @@ const MAX_SPLICED: usize = 64 * 1_024;
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) answer: Answer,
+    /// Whether it answers the question about nonces, and the call itself was not sent.
+    pub(crate) answers_question: bool,
     head: Parts,
     body: Held,
     outcome: Outcome,
@@ -112,7 +114,8 @@ pub(crate) async fn read(
     let maintenance = provider.is_maintenance(&answer);
     let outcome = provider::outcome(status, mutates, maintenance);
     let ambiguous = mutates && status == StatusCode::SERVICE_UNAVAILABLE && !maintenance;
-    Ok(Received { answer, head, body, outcome, ambiguous, diagnosis: None })
+    let answers_question = false;
+    Ok(Received { answer, answers_question, head, body, outcome, ambiguous, diagnosis: None })
 }
 
 async fn whole(
@@ -153,7 +156,10 @@ pub(crate) fn explain(
             let context = record.context();
             let report = Report::new(&diagnosis, received.outcome, &context).to_json();
             let line = &diagnosis.finding.line;
-            annotate(bytes, line, &report, |it| mask(about.key, it))
+            let mask = |it: &str| mask(about.key, it);
+            annotate(bytes, line, &report, mask)
+                // Left alone, but for the key.
+                .or_else(|| std::str::from_utf8(bytes).ok().map(|it| mask(it).into_bytes()))
                 .filter(|_| !received.head.headers.contains_key(CONTENT_ENCODING))
         }
         Held::Whole(_) | Held::Stream(_) => None,

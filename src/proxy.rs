@@ -110,7 +110,7 @@ impl Proxy {
         let mut record = self.observer.begin(request.method().as_str(), peer.ip());
         let as_proxy = request.uri().authority().is_some();
         let (head, mut body) = request.into_parts();
-        let Started { turn, claim, forwarded } =
+        let Started { turn, mut claim, forwarded } =
             match self.start(&head, &mut body, peer, &mut record).await {
                 Ok(started) => started,
                 Err(refusal) => {
@@ -119,13 +119,17 @@ impl Proxy {
                 }
             };
         record.detach();
+        claim.iter_mut().for_each(Claim::spend);
         let context = record.context();
         let this = Arc::clone(&self);
         let carried = self.tasks.spawn("call", async move {
             let carried = this.carry_out(turn, &forwarded, &mut record).await;
-            let unsent = carried.as_ref().is_err_and(|it| it.outcome() == Outcome::NotSent);
-            if let Some(claim) = claim.filter(|_| !unsent) {
-                claim.keep();
+            let unsent = match &carried {
+                Ok(received) => received.answers_question,
+                Err(refusal) => refusal.outcome() == Outcome::NotSent,
+            };
+            if let Some(claim) = claim.filter(|_| unsent) {
+                claim.give_back();
             }
             match carried {
                 Ok(received) => answer::pass(received, record),
@@ -368,7 +372,7 @@ impl Proxy {
         })?;
         let deadline = self.deadlines.read;
         let received = answer::read(self.provider, response, false, Some(&ring.key), deadline);
-        let received = received.await.map_err(|refusal| unsent(refusal.to_string()))?;
+        let mut received = received.await.map_err(|refusal| unsent(refusal.to_string()))?;
         let said = self.provider.verdict(&received.answer);
         // Only a success shows that the question itself was answered.
         let silent = said == Verdict::Accepted && !received.answer.status.is_success();
@@ -382,6 +386,7 @@ impl Proxy {
             return Err(Refusal::Unlearned { status: received.answer.status.as_u16() });
         }
         // What refuses the question would refuse the call: the client gets to see it.
+        received.answers_question = true;
         let received = self.explained(received, turn.call(), Some((ring, &turn)), record);
         Ok(Learned::Rejected(Box::new(received)))
     }

@@ -71,9 +71,14 @@ impl Replays {
 }
 
 impl Claim {
-    /// The request may have been sent: its signature counts.
-    pub(crate) fn keep(mut self) {
+    /// From here on the request may be sent: its signature counts, whatever happens.
+    pub(crate) fn spend(&mut self) {
         self.used = true;
+    }
+
+    /// It was not sent after all: the signature may be used again.
+    pub(crate) fn give_back(mut self) {
+        self.used = false;
     }
 }
 
@@ -93,9 +98,9 @@ mod tests {
     fn a_signature_counts_once_in_five_minutes() {
         let replays = Arc::new(Replays::default());
         let claim = |signature: &[u8], at| replays.claim(signature, Duration::from_secs(at));
-        claim(b"ab", 0).unwrap().keep();
+        claim(b"ab", 0).unwrap().spend();
         assert!(claim(b"AB", 1).is_none());
-        claim(b"ac", 1).unwrap().keep();
+        claim(b"ac", 1).unwrap().spend();
         assert!(claim(b"ab", 299).is_none());
         assert!(claim(b"ab", 300).is_some());
     }
@@ -107,6 +112,9 @@ mod tests {
         let first = claim().unwrap();
         assert!(claim().is_none(), "not while the first is under way");
         drop(first);
+        let mut second = claim().unwrap();
+        second.spend();
+        second.give_back();
         assert!(claim().is_some());
         assert!(replays.seen.is_empty());
     }
@@ -116,7 +124,7 @@ mod tests {
         let replays = Arc::new(Replays::default());
         for n in 0..5_000_u64 {
             let signature = n.to_string();
-            replays.claim(signature.as_bytes(), Duration::from_secs(n)).unwrap().keep();
+            replays.claim(signature.as_bytes(), Duration::from_secs(n)).unwrap().spend();
         }
         assert!(replays.seen.len() < 2_000, "{}", replays.seen.len());
     }

@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::header::{CONTENT_LENGTH, HOST, ORIGIN, TRANSFER_ENCODING};
+use http::header::{HOST, ORIGIN, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
@@ -118,18 +118,15 @@ fn bounded(headers: &HeaderMap) -> Result<(), Misdirected> {
     Ok(())
 }
 
-/// What hyper reads in one way and another server might read in another.
+/// What hyper reads in one way and another server might read in another. (It settles lengths itself:
+/// beside `Transfer-Encoding` none counts, two that differ are refused, two that agree are one.)
 fn framed_plainly(headers: &HeaderMap) -> Result<(), &'static str> {
-    let repeated = |name| headers.get_all(name).iter().nth(1).is_some();
-    if repeated(TRANSFER_ENCODING) || repeated(CONTENT_LENGTH) {
-        return Err("the length of the body is said more than once");
+    if headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some() {
+        return Err("more than one `Transfer-Encoding`");
     }
     let coding = headers.get(TRANSFER_ENCODING).map(HeaderValue::as_bytes);
     if coding.is_some_and(|it| !it.eq_ignore_ascii_case(b"chunked")) {
         return Err("a transfer coding other than `chunked`");
-    }
-    if coding.is_some() && headers.contains_key(CONTENT_LENGTH) {
-        return Err("the length of the body is said in two ways");
     }
     Ok(())
 }
@@ -309,14 +306,12 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_said_once() {
+    fn one_coding_and_only_chunked() {
         framing(&[("content-length", "0")], true);
         framing(&[("transfer-encoding", "chunked")], true);
         framing(&[("transfer-encoding", "Chunked")], true);
         framing(&[("transfer-encoding", "gzip, chunked")], false);
         framing(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], false);
-        framing(&[("content-length", "0"), ("content-length", "0")], false);
-        framing(&[("content-length", "0"), ("transfer-encoding", "chunked")], false);
     }
 
     #[test]

@@ -13,6 +13,10 @@ use crate::clock::UnixMicros;
 /// slack. The duration of the request comes on top.
 const TOLERANCE: Duration = Duration::from_millis(2_000);
 
+/// How long after a doubted answer another is asked for before both are believed: a copy that stands
+/// still contradicts itself by then, and what was in flight with the first does not count.
+const SECOND_OPINION: Duration = Duration::from_secs(10);
+
 /// A reading of both of the machine's clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
@@ -60,10 +64,20 @@ impl ServerClock {
             *state = State { anchor: Some((at.wall, at.monotonic)), doubt: None };
         } else if predicted.is_some_and(fits) {
             state.doubt = None;
-        } else if predicted.is_some_and(|it| near(it, at.wall)) && !foretold.is_some_and(fits) {
-            // One answer against two clocks: a cache or an edge may have stamped it.
-            state.doubt = Some((middle, at.monotonic));
-            return Observed::Doubted;
+        } else if predicted.is_some_and(|it| near(it, at.wall)) {
+            // One answer against two clocks: a cache or an edge may have stamped it. It is believed when
+            // a later question gets an answer that goes on from it.
+            let confirmed = |doubt: &Anchor| sent >= doubt.1 + SECOND_OPINION;
+            match state.doubt.filter(|_| foretold.is_some_and(fits)) {
+                Some(doubt) if confirmed(&doubt) => {
+                    *state = State { anchor: Some((middle, at.monotonic)), doubt: None };
+                }
+                Some(_) => return Observed::Doubted,
+                None => {
+                    state.doubt = Some((middle, at.monotonic));
+                    return Observed::Doubted;
+                }
+            }
         } else {
             *state = State { anchor: Some((middle, at.monotonic)), doubt: None };
         }
@@ -174,9 +188,13 @@ mod tests {
             assert_eq!(observe(&clock, wrong(1), reading(after(6), 6)), Observed::Doubted);
             assert_eq!(observe(&clock, wrong(1), reading(after(16), 16)), Observed::Doubted);
             assert_eq!(clock.now(Duration::from_secs(16)), Some(after(16)));
+            // One in flight with it, or soon after, is no second opinion.
+            assert_eq!(observe(&clock, wrong(1), reading(after(16), 16)), Observed::Doubted);
+            assert_eq!(observe(&clock, wrong(10), reading(after(25), 25)), Observed::Doubted);
+            assert_eq!(clock.now(Duration::from_secs(25)), Some(after(25)));
             // A clock that goes on is believed.
-            assert_eq!(observe(&clock, wrong(4), reading(after(19), 19)), Observed::Agreed);
-            assert_eq!(clock.now(Duration::from_secs(19)).unwrap().secs(), wrong(4).secs());
+            assert_eq!(observe(&clock, wrong(12), reading(after(27), 27)), Observed::Agreed);
+            assert_eq!(clock.now(Duration::from_secs(27)).unwrap().secs(), wrong(12).secs());
         }
     }
 

@@ -91,6 +91,18 @@ async fn a_question_that_nobody_answers_teaches_nothing_and_sends_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_refused_before_it_was_sent_may_come_again() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let proxy = exchange.proxy(&Settings::default()).await;
+    exchange.simulator.script(r#"{"path":"/v1/roles","do":{"rate_limited":true}}"#).unwrap();
+    let payload = r#"{"request":"/v1/order/new","nonce":1,"symbol":"btcusd","amount":"0.01","price":"1000.00","side":"buy","type":"exchange limit"}"#;
+    let bot = proxy.bot().signing("account-standin", "stand-in-secret", payload);
+    assert_eq!(bot.post("/v1/order/new", "").await.told().2, "rate-limited");
+    assert_eq!(bot.post("/v1/order/new", "").await.status, 200);
+    assert_eq!(bot.post("/v1/order/new", "").await.told().2, "client-replay");
+}
+
+#[tokio::test]
 async fn a_key_the_exchange_does_not_know_is_told_before_the_call_is_sent() {
     let exchange = Exchange::start_with(NonceRule::Increasing, |options| {
         options.keys[0].disabled = true;

@@ -209,6 +209,19 @@ async fn raw(address: std::net::SocketAddr, text: String) -> String {
 }
 
 #[tokio::test]
+async fn odd_codings_are_refused_on_the_wire() {
+    let (exchange, proxy) = stage().await;
+    for coding in ["gzip, chunked", "chunked\r\nTransfer-Encoding: chunked"] {
+        let text = format!(
+            "POST /v1/balances HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: {coding}\r\nConnection: close\r\n\r\n0\r\n\r\n"
+        );
+        let answer = raw(proxy.address, text).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{coding}: {answer}");
+    }
+    assert_eq!(seen(&exchange, "/v1/balances"), 0);
+}
+
+#[tokio::test]
 async fn a_signed_order_counts_once_and_a_signed_read_may_repeat() {
     let (exchange, proxy) = stage().await;
     let pair = ("account-standin", "stand-in-secret");
