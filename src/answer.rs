@@ -233,18 +233,10 @@ pub(crate) fn refuse(refusal: &Refusal, mut record: Record, as_proxy: bool) -> R
     response
 }
 
-/// Says that the connection ends with this answer, where it does.
-pub(crate) trait ClosingUnless {
-    fn closing_unless(self, kept: bool) -> Self;
-}
-
-impl ClosingUnless for Response<Body> {
-    fn closing_unless(mut self, kept: bool) -> Self {
-        if !kept {
-            self.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        self
-    }
+/// Says that the connection ends with this answer.
+pub(crate) fn closing(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// The answer of a refusal.

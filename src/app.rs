@@ -27,6 +27,7 @@ use crate::task::{self, Drained, Tasks};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Soon enough for what is in doubt, and no burden on the exchange.
 const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
 /// More than the list of symbols is long.
 const MAX_PUBLIC: usize = 1 << 20;
@@ -294,10 +295,11 @@ async fn learn_the_time(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
             tokio::time::sleep(pause).await;
         };
         tokio::select! {
-            // A second is soon enough for what is in doubt, and no burden on the exchange.
-            () = next => pause = if proxy.ready.is_ready() { CONFIRM_PAUSE } else { LONGEST_PAUSE.min(pause * 2) },
+            () = next => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
+        let longer = LONGEST_PAUSE.min(pause * 2);
+        pause = if proxy.ready.is_ready() { CONFIRM_PAUSE } else { longer };
     }
 }
 

@@ -14,10 +14,10 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
-use crate::answer::{self, Circumstances, ClosingUnless as _, Received};
+use crate::answer::{self, Circumstances, Received};
 use crate::call::{Call, Identity, Outcome};
 use crate::clock::Clock;
-use crate::egress::{Egress, SendError, SendFault, Sent};
+use crate::egress::{Egress, SendError, SendFault};
 use crate::inbound::{self, Caller, Claim, Directory, Doors, Replays, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message::Body;
@@ -90,13 +90,15 @@ struct Cleared {
 
 /// A call whose turn it is.
 struct Started {
-    turn: Whose,
+    go: Go,
     claim: Option<Claim>,
     forwarded: HeaderMap,
 }
 
-enum Whose {
-    Public(Box<Admission>),
+/// What it goes out with.
+enum Go {
+    /// Public data waits for no turn.
+    Unsigned(Box<Admission>),
     Signed(Box<Turn>, Arc<KeyRing>),
 }
 
@@ -110,12 +112,13 @@ impl Proxy {
         let mut record = self.observer.begin(request.method().as_str(), peer.ip());
         let as_proxy = request.uri().authority().is_some();
         let (head, mut body) = request.into_parts();
-        let Started { turn, mut claim, forwarded } =
+        let Started { go, mut claim, forwarded } =
             match self.start(&head, &mut body, peer, &mut record).await {
                 Ok(started) => started,
                 Err(refusal) => {
-                    let kept = inbound::drain(&mut body).await;
-                    return answer::refuse(&refusal, record, as_proxy).closing_unless(kept);
+                    let reusable = inbound::drain(&mut body).await;
+                    let answer = answer::refuse(&refusal, record, as_proxy);
+                    return if reusable { answer } else { answer::closing(answer) };
                 }
             };
         record.detach();
@@ -123,15 +126,15 @@ impl Proxy {
         let context = record.context();
         let this = Arc::clone(&self);
         let carried = self.tasks.spawn("call", async move {
-            let carried = this.carry_out(turn, &forwarded, &mut record).await;
-            let unsent = match &carried {
+            let result = this.carry_out(go, &forwarded, &mut record).await;
+            let unsent = match &result {
                 Ok(received) => received.answers_question,
                 Err(refusal) => refusal.outcome() == Outcome::NotSent,
             };
             if let Some(claim) = claim.filter(|_| unsent) {
                 claim.give_back();
             }
-            match carried {
+            match result {
                 Ok(received) => answer::pass(received, record),
                 Err(refusal) => answer::refuse(&refusal, record, as_proxy),
             }
@@ -154,14 +157,14 @@ impl Proxy {
         let Cleared { admission, key, claim, forwarded } =
             self.clear(head, body, peer, record).await?;
         record.facts.egress_ip.clone_from(&self.egress_ip);
-        let turn = match key {
-            None => Whose::Public(Box::new(admission)),
+        let go = match key {
+            None => Go::Unsigned(Box::new(admission)),
             Some(ring) => {
                 self.ready.wait().await?;
-                Whose::Signed(Box::new(self.turn(&ring, admission, record).await?), ring)
+                Go::Signed(Box::new(self.turn(&ring, admission, record).await?), ring)
             }
         };
-        Ok(Started { turn, claim, forwarded })
+        Ok(Started { go, claim, forwarded })
     }
 
     /// Everything that is asked before anything is sent.
@@ -207,7 +210,7 @@ impl Proxy {
         }
         let caller = caller.ok_or(Unidentified::Missing)?;
         let Client { grant, key } = self.client(&caller)?;
-        let key = Some(key).filter(|_| !unsigned).map(Arc::clone);
+        let key = (!unsigned).then(|| Arc::clone(key));
         record.facts.key = key.as_ref().map(|it| it.key.name.clone());
         let facts = key.as_deref().map_or_else(KeyFacts::default, KeyRing::facts);
         let permit = policy::decide(grant, facts, &caller.who, call)?;
@@ -260,12 +263,12 @@ impl Proxy {
     /// Sends a call whose turn it is, and reads its answer.
     async fn carry_out(
         &self,
-        turn: Whose,
+        go: Go,
         forwarded: &HeaderMap,
         record: &mut Record,
     ) -> Result<Received, Refusal> {
-        match turn {
-            Whose::Public(admission) => {
+        match go {
+            Go::Unsigned(admission) => {
                 let call = admission.call();
                 let wire = || self.provider.plain(&admission);
                 let response = match self.send(wire(), forwarded, call, record).await {
@@ -279,9 +282,7 @@ impl Proxy {
                 let received = self.read(response, call, None).await?;
                 Ok(self.explained(received, call, None, record))
             }
-            Whose::Signed(turn, ring) => {
-                self.carry_out_signed(*turn, &ring, forwarded, record).await
-            }
+            Go::Signed(turn, ring) => self.carry_out_signed(*turn, &ring, forwarded, record).await,
         }
     }
 
@@ -355,24 +356,18 @@ impl Proxy {
         let mut signed = self.provider.probe(turn.probe(), &ring.key);
         record.facts.nonce = Some(signed.nonce.to_string());
         let nothing = HeaderMap::new();
-        // Whatever becomes of the question, the call itself was not sent.
-        let unsent = |why: String| {
-            let fault = SendError { sent: Sent::No, kind: SendFault::Closed(why) };
-            Refusal::Send { fault, mutates: false }
-        };
         let mut response = self.send(signed.wire, &nothing, signed.turn.call(), record).await;
         if response.as_ref().is_err_and(SendError::was_pooled) {
             signed = self.provider.probe(signed.turn.probe(), &ring.key);
             response = self.send(signed.wire, &nothing, signed.turn.call(), record).await;
         }
         let turn = signed.turn;
-        let response = response.map_err(|fault| Refusal::Send {
-            fault: SendError { sent: Sent::No, ..fault },
-            mutates: false,
-        })?;
+        // Whatever became of the question, the call itself was not sent.
+        let response = response.map_err(|fault| Refusal::unsent(fault.kind))?;
         let deadline = self.deadlines.read;
         let received = answer::read(self.provider, response, false, Some(&ring.key), deadline);
-        let mut received = received.await.map_err(|refusal| unsent(refusal.to_string()))?;
+        let broken = |refusal: Refusal| Refusal::unsent(SendFault::Closed(refusal.to_string()));
+        let mut received = received.await.map_err(broken)?;
         let said = self.provider.verdict(&received.answer);
         // Only a success shows that the question itself was answered.
         let silent = said == Verdict::Accepted && !received.answer.status.is_success();

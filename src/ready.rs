@@ -10,7 +10,7 @@ use http::header::{AGE, DATE};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{UnixMicros, micros};
-use crate::egress::{SendError, SendFault, Sent};
+use crate::egress::SendFault;
 use crate::nonce::{Observed, Reading, ServerClock};
 use crate::refusal::Refusal;
 
@@ -54,12 +54,7 @@ impl Ready {
 
     fn why_not(&self) -> Refusal {
         let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match fault {
-            Some(kind) => {
-                Refusal::Send { fault: SendError { sent: Sent::No, kind }, mutates: false }
-            }
-            None => Refusal::NoClock,
-        }
+        fault.map_or(Refusal::NoClock, Refusal::unsent)
     }
 
     /// Takes in the `Date` of an answer to what was sent at `sent`.

@@ -66,6 +66,11 @@ struct Answered {
 }
 
 impl Refusal {
+    /// The call itself was not sent, because this came before it.
+    pub(crate) fn unsent(kind: SendFault) -> Self {
+        Self::Send { fault: SendError { sent: Sent::No, kind }, mutates: false }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.answered().status).expect("the table holds valid codes")
     }
