@@ -14,6 +14,7 @@
 //!
 //! Absent on purpose: what a head means. `target` and `identify` read it once hyper has.
 
+use http::Uri;
 use memchr::memchr_iter;
 
 /// Further than any documented path or query by a wide margin.
@@ -116,6 +117,10 @@ fn request_line(line: &[u8]) -> Result<(), BadHead> {
     }
     if target.is_empty() || !target.iter().all(|it| is_target(*it)) {
         return Err(malformed("the request target holds characters that belong escaped, or none"));
+    }
+    // A path of such bytes is always one to the library; anything else it might refuse by itself.
+    if !target.starts_with(b"/") && Uri::try_from(target).is_err() {
+        return Err(malformed("the request target is neither a path nor a URL"));
     }
     match version {
         b"HTTP/1.1" => Ok(()),
@@ -313,6 +318,11 @@ mod tests {
         ] {
             line(bad, "belong escaped");
         }
+        for bad in
+            [&b"GET http:// HTTP/1.1"[..], b"GET http://[::1/ HTTP/1.1", b"GET a:b:c HTTP/1.1"]
+        {
+            line(bad, "neither a path nor a URL");
+        }
         let long = |n: usize| format!("GET /{} HTTP/1.1", "x".repeat(n)).into_bytes();
         line(&long(MAX_TARGET - 1), "ok");
         line(&long(MAX_TARGET), "longer than 4096 bytes");
@@ -383,6 +393,18 @@ mod tests {
             let mut field = format!("{read}: ").into_bytes();
             field.push(0xfc);
             fields(&[&field], Err("not plain ASCII"));
+        }
+    }
+
+    proptest::proptest! {
+        /// What is let through as a path, the library takes as one: it never answers by itself.
+        #[test]
+        fn a_path_that_passes_is_a_path(target in "/[!-~]{0,40}") {
+            let line = format!("GET {target} HTTP/1.1");
+            if judge(&head(&[line.as_bytes()])).is_ok() {
+                let uri: Uri = target.parse().unwrap();
+                proptest::prop_assert_eq!(uri.to_string(), target);
+            }
         }
     }
 
