@@ -241,11 +241,7 @@ impl Parts<'_> {
         Ok(all)
     }
 
-    fn rings(
-        &self,
-        upstream: usize,
-        server_clock: &Arc<ServerClock>,
-    ) -> Result<Rings, StartError> {
+    fn rings(&self, upstream: usize, server_clock: &Arc<ServerClock>) -> Result<Rings, StartError> {
         let mut rings = Rings::new();
         let keys = self.config.keys.iter().enumerate();
         for (index, key) in keys.filter(|(_, it)| it.upstream == upstream) {

@@ -412,7 +412,9 @@ mod tests {
         let wait = Duration::from_millis(7_100);
         let ahead = Refusal::Busy(Busy::Ahead { key: key(), wait });
         check(&ahead, 503, None, none, "clock-untrusted");
-        assert!(ahead.to_string().ends_with("due in 8 s") && ahead.finding().retry == Retry::After(8));
+        assert!(
+            ahead.to_string().ends_with("due in 8 s") && ahead.finding().retry == Retry::After(8)
+        );
         check(
             &Refusal::Redirect { mutates: true },
             502,

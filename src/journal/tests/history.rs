@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::UNUSED;
 use super::super::marks::Slots;
 use super::super::slot::{self, PLACES, SLOT};
-use super::super::UNUSED;
 use super::FINGERPRINT;
 use super::disk::{Plan, Shared};
 use crate::clock::UnixMicros;
@@ -26,12 +26,23 @@ enum Event {
     /// The checked clock shows so many milliseconds more, or less, than is true.
     Lies(i64),
     /// After so many operations the disk refuses one, or all until it is [`Event::Mended`].
-    Fails { after: u32, reaches: (usize, usize), for_good: bool },
+    Fails {
+        after: u32,
+        reaches: (usize, usize),
+        for_good: bool,
+    },
     Mended,
     /// Power is lost, now or in the middle of what is written next.
-    Killed { during: Option<u32>, reaches: (usize, usize) },
+    Killed {
+        during: Option<u32>,
+        reaches: (usize, usize),
+    },
     /// Power is lost, and a byte of one slot flips.
-    Flipped { slot: usize, byte: usize, pattern: u8 },
+    Flipped {
+        slot: usize,
+        byte: usize,
+        pattern: u8,
+    },
     Ended,
     /// An older copy of the file is put back. By the time that is done the clock, which is right, has
     /// passed what little it may lag behind the last nonce.
@@ -130,7 +141,8 @@ impl Life {
 
     fn restart(&mut self) -> Result<(), TestCaseError> {
         self.disk.plan(Plan::default());
-        let (read, mut slots) = self.disk.open().map_err(|it| TestCaseError::fail(it.to_string()))?;
+        let (read, mut slots) =
+            self.disk.open().map_err(|it| TestCaseError::fail(it.to_string()))?;
         if read.other.is_some() {
             slots.repair().unwrap();
         }
@@ -161,7 +173,8 @@ impl Life {
             }
             Event::Flipped { slot, byte, pattern } => {
                 // A write that did not end counts as one lost slot: only a settled file can bear more.
-                let settled = slot::read(&self.disk.durable(), FINGERPRINT).unwrap().other.is_none();
+                let settled =
+                    slot::read(&self.disk.durable(), FINGERPRINT).unwrap().other.is_none();
                 if settled {
                     self.disk.0.borrow_mut().durable[PLACES[slot] + byte] ^= pattern;
                 }

@@ -61,7 +61,8 @@ fn the_bytes_of_a_slot_stay_as_they_are() {
     };
     let slot = slot::write(kept, 5, FINGERPRINT);
     let (fields, sum) = slot.split_at(64);
-    let expected = b"gd-nonce\x01\0\0\0\x02\x02\x06\0\x05\0\0\0\0\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01";
+    let expected =
+        b"gd-nonce\x01\0\0\0\x02\x02\x06\0\x05\0\0\0\0\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01";
     assert_eq!(fields, [expected, FINGERPRINT.as_bytes()].concat());
     assert_eq!(sum, crc32fast::hash(fields).to_le_bytes());
 }
@@ -121,7 +122,10 @@ fn a_torn_write_never_reads_as_less() {
                         let fails_after = Some(again);
                         disk.plan(Plan { fails_after, reaches: 3..40, for_good: true });
                         assert!(slots.repair().is_err());
-                        assert_eq!(slot::read(&disk.durable(), FINGERPRINT).unwrap().kept, read.kept);
+                        assert_eq!(
+                            slot::read(&disk.durable(), FINGERPRINT).unwrap().kept,
+                            read.kept
+                        );
                     }
                 }
             }

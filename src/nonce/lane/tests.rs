@@ -208,7 +208,9 @@ async fn no_nonce_without_a_clock_or_a_disk() {
     assert_eq!(number(works).await.unwrap(), 1_790_000_000_000);
     let full = Disk { is_full: Arc::new(AtomicBool::new(true)), ..Disk::default() };
     let full = tended(Setting::Increasing, None, full);
-    assert!(matches!(number(full).await, Err(Busy::Disk { why, .. }) if why.contains("full") || why.contains("space")));
+    assert!(
+        matches!(number(full).await, Err(Busy::Disk { why, .. }) if why.contains("full") || why.contains("space"))
+    );
     let hangs = Disk { hangs: Some(Arc::new(Semaphore::new(0))), ..Disk::default() };
     let hangs = tended(Setting::Increasing, None, hangs);
     assert!(matches!(number(hangs).await, Err(Busy::Disk { why, .. }) if why.contains("answer")));
@@ -265,17 +267,21 @@ async fn a_full_disk_is_told_when_the_block_is_used_up_and_forgotten_when_it_has
 async fn only_a_time_based_key_is_kept_fresh_while_it_is_idle() {
     for (setting, fresh) in [(Setting::Time, true), (Setting::Increasing, false)] {
         let disk = Disk::default();
-        let lane = Lane::new(KeyName::new("k"), (setting, None), None, clock(), Box::new(disk.clone()));
+        let lane =
+            Lane::new(KeyName::new("k"), (setting, None), None, clock(), Box::new(disk.clone()));
         lane.raise(Duration::ZERO).await;
         let now = std::cell::Cell::new(Duration::ZERO);
         let tick = || {
             now.set(now.get() + Duration::from_secs(5));
             ready(())
         };
-        let tend = lane.tend(|| now.get(), || async {
-            tokio::task::yield_now().await;
-            tick().await;
-        });
+        let tend = lane.tend(
+            || now.get(),
+            || async {
+                tokio::task::yield_now().await;
+                tick().await;
+            },
+        );
         let idle = async {
             while now.get() < Duration::from_secs(100) {
                 tokio::task::yield_now().await;

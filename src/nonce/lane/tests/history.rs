@@ -15,7 +15,8 @@ struct Call {
 
 fn history(setting: Setting) -> Vec<Call> {
     const THREADS: usize = 8;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).build().unwrap();
     runtime.block_on(async {
         let stamps = Arc::new(AtomicU64::new(0));
         let lane = tended(setting, None, Disk::default());
