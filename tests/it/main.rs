@@ -11,6 +11,7 @@ mod catalog;
 mod command_line;
 mod diagnoses;
 mod egress;
+mod journal;
 mod lifecycle;
 mod nonces;
 mod secrets;

@@ -65,14 +65,18 @@ impl Bot {
     }
 
     pub(crate) async fn ask(&self, method: Method, path: &str, body: &str) -> Answer {
+        self.try_ask(method, path, body).await.unwrap()
+    }
+
+    /// The same, of a proxy that may go away meanwhile.
+    pub(crate) async fn try_ask(&self, method: Method, path: &str, body: &str) -> Option<Answer> {
         let mut request = Request::new(Full::new(Bytes::from(body.to_owned())));
         *request.method_mut() = method;
         *request.uri_mut() = format!("http://{}{path}", self.here).parse().unwrap();
         *request.headers_mut() = self.headers.clone();
-        let response = self.client.request(request).await.unwrap();
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: head.status, headers: head.headers, body }
+        let (head, body) = self.client.request(request).await.ok()?.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Answer { status: head.status, headers: head.headers, body })
     }
 }
 

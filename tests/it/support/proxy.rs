@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -39,12 +39,15 @@ pub(crate) struct Settings {
     /// Put under the upstream.
     pub(crate) upstream: &'static str,
     pub(crate) environment: &'static [(&'static str, &'static str)],
+    /// The API key behind the key `trading`.
+    pub(crate) api_key: &'static str,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let client = "credential = [{ none = true }, { token_sha256 = \"TOKEN\" }, { key = \"account-standin\", secret = { value = \"stand-in-secret\" } }]\nscopes = [\"trader\"]";
-        Self { key: "", client, more: "", arguments: &[], upstream: "", environment: &[] }
+        let api_key = Exchange::KEY;
+        Self { key: "", client, more: "", arguments: &[], upstream: "", environment: &[], api_key }
     }
 }
 
@@ -128,20 +131,36 @@ impl Exchange {
         proxy
     }
 
+    /// Where a proxy keeps the nonce mark of an API key.
+    pub(crate) fn nonce_file(&self, state: &str, api_key: &str) -> PathBuf {
+        let name = sha256(api_key)[..32].to_owned();
+        self.dir.0.join(state).join(format!("nonce-{name}"))
+    }
+
+    /// Starts a proxy that is expected to end by itself, and says how it ended.
+    pub(crate) fn proxy_to_its_end(&self, state: &str, settings: &Settings) -> Output {
+        self.serve(state, settings).output().unwrap()
+    }
+
     pub(crate) async fn proxy_unready(&self, state: &str, settings: &Settings) -> Proxy {
+        let mut command = self.serve(state, settings);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        tokio::task::spawn_blocking(|| Proxy::watch(child)).await.unwrap()
+    }
+
+    fn serve(&self, state: &str, settings: &Settings) -> Command {
         let text = self.configuration(state, settings);
         let file = self.dir.0.join(format!("{state}.toml"));
         std::fs::write(&file, text).unwrap();
         let mut command = command();
         command.args(["serve", "--log-format", "json", "--config"]).arg(&file);
         command.envs(settings.environment.iter().copied());
-        command.args(settings.arguments).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = command.spawn().unwrap();
-        tokio::task::spawn_blocking(|| Proxy::watch(child)).await.unwrap()
+        command.args(settings.arguments);
+        command
     }
 
     fn configuration(&self, state: &str, settings: &Settings) -> String {
-        let Settings { key, client, more, upstream, .. } = settings;
+        let Settings { key, client, more, upstream, api_key, .. } = settings;
         let token = sha256(Self::TOKEN);
         let client = client.replace("TOKEN", &token);
         let more = more.replace("TOKEN", &token);
@@ -181,7 +200,6 @@ key = "trading"
 {more}
 "#,
             url = self.simulator.url(),
-            api_key = Self::KEY,
             secret = Self::SECRET,
             auditor = Self::AUDITOR,
             master = Self::MASTER,
@@ -238,7 +256,7 @@ impl Proxy {
     /// Ends it by SIGTERM and waits.
     pub(crate) async fn terminate(mut self) -> ExitStatus {
         let id = self.id().to_string();
-        let status = std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        let status = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(status.success());
         tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap()
     }
