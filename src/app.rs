@@ -147,8 +147,10 @@ impl Running {
         stop.send_replace(true);
         let everything = async {
             for server in servers {
+                // Its own words would repeat the panic's, which may hold foreign bytes.
                 if let Err(fault) = server.await {
-                    tracing::error!(%fault, "a listener ended by itself");
+                    let panicked = fault.is_panic();
+                    tracing::error!(panicked, "a listener ended by itself");
                 }
             }
             drop((tasks, proxies));
