@@ -159,7 +159,7 @@ fn key(around: &Around<'_>, report: &mut Report<'_>) -> Option<Key> {
     Some(Key {
         name: KeyName::new("default"),
         upstream: 0,
-        credential: Arc::new(Credential::new(id.0.clone(), &secret?.secret())),
+        credential: Arc::new(Credential::upstream(id.0.clone(), &secret?.secret())),
         nonce: nonce::Setting::Auto,
         unit: None,
         account,
