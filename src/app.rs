@@ -15,7 +15,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, ClientCredential, Config};
 use crate::egress::{BadAnchor, Destination, Egress};
-use crate::inbound::{self, Directory, Doors, Entry};
+use crate::inbound::{self, Directory, Doors, Entry, Throttle};
 use crate::journal::{StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
@@ -229,6 +229,7 @@ impl Parts<'_> {
             ready: Ready::new(),
             clock: Arc::clone(&self.clock),
             replays: Arc::default(),
+            throttle: Throttle::default(),
             observer: Arc::clone(&self.observer),
             tasks,
         })

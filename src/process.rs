@@ -100,7 +100,8 @@ mod tests {
     /// The words of `expect` on an error are formatted with it.
     #[test]
     fn the_error_of_an_expect_is_withheld() {
-        let caught = panic::catch_unwind(|| "hunter2".parse::<u8>().map_err(|_| "hunter2").expect("x"));
+        let caught =
+            panic::catch_unwind(|| "hunter2".parse::<u8>().map_err(|_| "hunter2").expect("x"));
         let said = words(&*caught.unwrap_err(), None);
         assert!(!said.contains("hunter2"), "{said}");
     }

@@ -150,7 +150,11 @@ impl Traces {
 }
 
 /// What `bytes` alone decide of a base64 text in which `lead` bytes (of every three) stand before them.
-fn within_base64(bytes: &[u8], lead: usize, engine: &impl base64::Engine) -> Option<Zeroizing<String>> {
+fn within_base64(
+    bytes: &[u8],
+    lead: usize,
+    engine: &impl base64::Engine,
+) -> Option<Zeroizing<String>> {
     let mut all = Zeroizing::new(Vec::with_capacity(lead + bytes.len()));
     all.resize(lead, 0);
     all.extend_from_slice(bytes);

@@ -6,6 +6,7 @@
 mod identify;
 mod replay;
 mod target;
+mod throttle;
 
 use std::any::Any;
 use std::future::Future;
@@ -28,9 +29,10 @@ use tokio::sync::watch;
 use tower::{ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub(crate) use self::identify::{Caller, Directory, Entry, Unidentified};
+pub(crate) use self::identify::{Caller, Directory, Entry, Unidentified, no_credential_in};
 pub(crate) use self::replay::{Claim, Replays};
 pub(crate) use self::target::{Doors, Misdirected, target};
+pub(crate) use self::throttle::Throttle;
 use crate::message::{self, Body, BoxError, Incomplete};
 use crate::task;
 

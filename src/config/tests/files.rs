@@ -162,7 +162,10 @@ fn the_configuration_is_not_for_everyone_to_change() {
     for mode in [0o646, 0o666, 0o602] {
         folder.mode("proxy.toml", mode);
         let said = search(&path).unwrap_err().to_string();
-        let hint = format!("can be changed by everyone (its mode is {mode:04o})\n  hint: chmod go-w {}", path.display());
+        let hint = format!(
+            "can be changed by everyone (its mode is {mode:04o})\n  hint: chmod go-w {}",
+            path.display()
+        );
         assert!(said.contains(&hint), "{said}");
     }
 }

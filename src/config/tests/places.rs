@@ -166,10 +166,8 @@ fn debug_shows_no_secret_wherever_it_was_typed() {
         let shown = format!("{file:?} {file:#?}");
         assert!(!shown.contains(PLANTED) && shown.contains("Hidden"), "{shown}");
     }
-    let pair = || StandInPair {
-        key: PLANTED.to_owned(),
-        secret: Zeroizing::new(PLANTED.to_owned()),
-    };
+    let pair =
+        || StandInPair { key: PLANTED.to_owned(), secret: Zeroizing::new(PLANTED.to_owned()) };
     let config = || start(&BOTH).unwrap().0;
     let env = variables([("A", PLANTED)]);
     let vault = source::Vault { env: &env, base: Path::new("") };
