@@ -10,7 +10,6 @@
 
 use std::fmt;
 
-use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -239,6 +238,8 @@ fn sensitive(text: Vec<u8>) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     fn credential(key: &str, secret: &str) -> Credential {

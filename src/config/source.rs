@@ -189,7 +189,14 @@ impl Vault<'_> {
         spot: &Spot,
         report: &mut Report<'_>,
     ) -> Result<Hidden, Missing> {
+        let looks_secret = path.to_str().is_some_and(looks_secret);
         let path = self.base.join(path);
+        if looks_secret && !path.exists() {
+            return Err(Missing::new(
+                "there is no such file, and what stands here looks like a secret itself",
+                "`file` takes a path: write the secret to a file that only its owner can read",
+            ));
+        }
         let (text, opened) = read_text(&path, LARGEST_SECRET)?;
         if !self.is_mounted(&path) {
             self.is_private(&path, &opened)?;
@@ -354,6 +361,14 @@ fn not_empty(secret: Hidden) -> Result<Hidden, Missing> {
         return Err(Missing::new("is empty", "put the key or the secret there"));
     }
     Ok(secret)
+}
+
+/// Whether somebody may have put a secret where a path belongs: random letters and digits.
+fn looks_secret(text: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| text.bytes().any(|it| kind(&it));
+    let mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit);
+    let random = |it: u8| it.is_ascii_alphanumeric() || b"+/=_-".contains(&it);
+    mixed && text.len() >= 20 && !text.starts_with('/') && text.bytes().all(random)
 }
 
 /// The path as a shell takes it.

@@ -11,16 +11,16 @@ const PLANTED: &[&str] = &[
     Exchange::SECRET,
     Exchange::TOKEN,
     Exchange::AUDITOR,
-    "the-real-secret-of-the-auditor",
-    "the-real-secret-of-the-master",
-    "stand-in-secret",
+    Exchange::AUDITOR_SECRET,
+    Exchange::MASTER_SECRET,
+    Exchange::STAND_IN_SECRET,
 ];
 
 #[tokio::test]
 async fn no_output_holds_a_secret() {
     let exchange = Exchange::start(NonceRule::Increasing).await;
     let more = "[[clients]]\nname = \"reader\"\nkey = \"reporting\"\ncredential = { token_sha256 = \"TOKEN\" }\nscopes = [\"trader\"]";
-    let client = "credential = [{ none = true }, { key = \"account-standin\", secret = { value = \"stand-in-secret\" } }]\nscopes = [\"trader\"]";
+    let client = "credential = [{ none = true }, { key = \"account-standin\", secret = { value = \"STAND_IN_SECRET\" } }]\nscopes = [\"trader\"]";
     let arguments = &["--log-level", "trace"];
     let settings = Settings { client, more, arguments, ..Settings::default() };
     let proxy = exchange.proxy(&settings).await;
@@ -42,7 +42,7 @@ async fn no_output_holds_a_secret() {
     keep(proxy.bot().post("/v1/mytrades", "").await);
     keep(proxy.bot().with_token("wrong-token").post("/v1/balances", "").await);
     let payload = r#"{"request":"/v1/balances","nonce":1}"#;
-    let bot = proxy.bot().signing("account-standin", "stand-in-secret", payload);
+    let bot = proxy.bot().signing(Exchange::STAND_IN, Exchange::STAND_IN_SECRET, payload);
     keep(bot.post("/v1/balances", "").await);
     keep(Bot::new(proxy.admin).get("/metrics").await);
     assert!(said.iter().any(|it| it.contains("key-role-missing")), "the echo was provoked");

@@ -232,3 +232,21 @@ fn systemd_hands_credentials_over() {
     let problems = with(&folder.0).unwrap_err().to_string();
     assert!(problems.contains("api_key.systemd: cannot read"), "{problems}");
 }
+
+#[test]
+fn a_secret_in_the_place_of_a_path_is_not_repeated() {
+    let secret = "4Jx9QvLwT7rZ2mKe8bNd";
+    for typed in [secret, "4Jx9/vLwT7rZ+mKe8bNd=="] {
+        let said = read(&key_in(Path::new(typed))).unwrap_err().to_string();
+        assert!(said.contains("looks like a secret itself") && !said.contains(typed), "{said}");
+    }
+    for path in ["gemini_api_secret", "Secrets2/Key.txt/Of4Trading1", "/4Jx9QvLwT7rZ2mKe8bNd"] {
+        let said = read(&key_in(Path::new(path))).unwrap_err().to_string();
+        assert!(said.contains("cannot read") && said.contains(path), "{said}");
+    }
+    let folder = Folder::new();
+    folder.write(secret, "account-7", 0o600);
+    let origin = folder.0.join("proxy.toml");
+    let text = key_in(Path::new(secret));
+    parse(&text, &origin, &usual(), &Overrides::default(), NOW).unwrap();
+}
