@@ -106,6 +106,24 @@ mod tests {
         assert!(!said.contains("hunter2"), "{said}");
     }
 
+    /// This very process is closed: no harm to the other tests.
+    #[test]
+    fn what_is_asked_for_is_had() {
+        assert_eq!(harden(), Vec::<String>::new());
+        let limit = |of| (getrlimit(of).current, getrlimit(of).maximum);
+        assert_eq!(limit(Resource::Core), (Some(0), Some(0)));
+        let (soft, hard) = limit(Resource::Nofile);
+        assert!(soft == hard || cfg!(target_os = "macos"), "{soft:?} {hard:?}");
+        assert_eq!(open_files(), soft.unwrap_or(u64::MAX));
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            rustix::process::dumpable_behavior(),
+            Ok(rustix::process::DumpableBehavior::NotDumpable)
+        );
+        // A second time, as in a process that was started by one.
+        assert_eq!(harden(), Vec::<String>::new());
+    }
+
     #[test]
     fn what_cannot_be_had_is_a_warning() {
         assert_eq!(refused("so be it", Ok::<_, &str>(())), None);

@@ -366,7 +366,8 @@ fn not_empty(secret: Hidden) -> Result<Hidden, Missing> {
 /// Whether somebody may have put a secret where a path belongs: random letters and digits.
 fn looks_secret(text: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| text.bytes().any(|it| kind(&it));
-    let mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit);
+    let mixed =
+        has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit);
     let random = |it: u8| it.is_ascii_alphanumeric() || b"+/=_-".contains(&it);
     mixed && text.len() >= 20 && !text.starts_with('/') && text.bytes().all(random)
 }

@@ -97,13 +97,12 @@ mod tests {
 
     /// What a wrong credential of `peer` at second `at` is told: `None` that it is wrong.
     fn wrong(throttle: &Throttle, peer: &str, at: u64) -> Option<u64> {
-        match throttle.weigh(WRONG, peer.parse().unwrap(), Duration::from_secs(at)) {
-            Unidentified::Throttled { wait } => Some(wait.as_secs()),
-            other => {
-                assert_eq!(other, WRONG);
-                None
-            }
+        let said = throttle.weigh(WRONG, peer.parse().unwrap(), Duration::from_secs(at));
+        if let Unidentified::Throttled { wait } = said {
+            return Some(wait.as_secs());
         }
+        assert_eq!(said, WRONG);
+        None
     }
 
     #[test]

@@ -126,7 +126,10 @@ async fn what_can_be_read_in_two_ways_is_nobodys() {
         ("X_Gemini_Payload: e30=\r\n".to_owned(), "client-ambiguous"),
         ("x-gemini_signature: 00\r\n".to_owned(), "client-ambiguous"),
         (format!("Proxy_Authorization: Bearer {token}\r\n"), "client-ambiguous"),
-        (format!("{bearer}X-GEMINI-PAYLOAD: e30=\r\nX-GEMINI-PAYLOAD: e30=\r\n"), "request-malformed"),
+        (
+            format!("{bearer}X-GEMINI-PAYLOAD: e30=\r\nX-GEMINI-PAYLOAD: e30=\r\n"),
+            "request-malformed",
+        ),
     ] {
         let answer = raw(proxy.address, &post("/v1/balances", &headers)).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{headers}{answer}");
@@ -146,7 +149,8 @@ async fn what_can_be_read_in_two_ways_is_nobodys() {
 #[tokio::test]
 async fn no_header_says_where_somebody_calls_from() {
     let near = "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"trader\"]\nfrom = [\"127.0.0.0/8\"]";
-    let far = "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"trader\"]\nfrom = [\"10.0.0.0/8\"]";
+    let far =
+        "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"trader\"]\nfrom = [\"10.0.0.0/8\"]";
     for (client, status) in [(near, 200), (far, 403)] {
         let (_exchange, proxy) = stage(&Settings { client, ..Settings::default() }).await;
         for from in ["10.0.0.1", "127.0.0.1", "203.0.113.7"] {

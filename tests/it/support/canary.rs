@@ -5,6 +5,7 @@
 //! forget to.
 
 use std::path::Path;
+use std::slice::SliceIndex;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -35,7 +36,7 @@ static PLANTED: LazyLock<Vec<Planted>> = LazyLock::new(|| {
         ("the group's key", Exchange::MASTER),
     ];
     let secret = |(name, text): (_, &str)| {
-        let start = text.get(..TELLING).expect("a planted secret is long").to_owned();
+        let start = part(text, ..TELLING);
         let forms = forms(text).into_iter().chain([("its beginning", start)]).collect();
         Planted { name, forms }
     };
@@ -57,12 +58,18 @@ pub(crate) fn forms(text: &str) -> Vec<(&'static str, String)> {
         // What comes before decides which bits share a character; only whole ones are searched for.
         let bytes = [&b"\0\0"[..lead], text.as_bytes()].concat();
         let whole = (lead * 8).div_ceil(6)..bytes.len() * 8 / 6;
-        for encoded in [BASE64_STANDARD_NO_PAD.encode(&bytes), BASE64_URL_SAFE_NO_PAD.encode(&bytes)]
+        for encoded in
+            [BASE64_STANDARD_NO_PAD.encode(&bytes), BASE64_URL_SAFE_NO_PAD.encode(&bytes)]
         {
-            forms.push(("in base64", encoded[whole.clone()].to_owned()));
+            forms.push(("in base64", part(&encoded, whole.clone())));
         }
     }
     forms
+}
+
+/// A part of an ASCII text.
+fn part(text: &str, range: impl SliceIndex<str, Output = str>) -> String {
+    text.get(range).expect("planted texts are ASCII, and long").to_owned()
 }
 
 fn url_encoded(text: &str) -> String {
@@ -118,6 +125,7 @@ pub(crate) fn search_directory(directory: &Path) -> Vec<String> {
 
 /// Fails the test if anything was found; says so if it has failed already.
 #[track_caller]
+#[expect(clippy::print_stderr, reason = "who panics while panicking ends the whole suite")]
 pub(crate) fn none(hits: &[String]) {
     if hits.is_empty() {
         return;
@@ -147,7 +155,7 @@ mod tests {
         let hex: String = secret.bytes().map(|it| format!("{it:02x}")).collect();
         let mut ways = vec![
             secret.to_owned(),
-            secret[..TELLING].to_owned(),
+            part(secret, ..TELLING),
             url_encoded(secret),
             hex.clone(),
             hex.to_ascii_uppercase(),
@@ -171,15 +179,15 @@ mod tests {
         }
         let mut misses: Vec<String> = vec![
             String::new(),
-            secret[..TELLING - 1].to_owned(),
-            secret[1..].to_owned(),
+            part(secret, ..TELLING - 1),
+            part(secret, 1..),
             secret.chars().rev().collect(),
             secret.to_ascii_lowercase(),
-            hex[..hex.len() - 1].to_owned(),
-            BASE64_STANDARD_NO_PAD.encode(&secret[..secret.len() - 2]),
-            "…".to_owned() + &Exchange::KEY[Exchange::KEY.len() - 4..],
+            part(&hex, ..hex.len() - 1),
+            BASE64_STANDARD_NO_PAD.encode(part(secret, ..secret.len() - 2)),
+            "…".to_owned() + &part(Exchange::KEY, Exchange::KEY.len() - 4..),
         ];
-        misses.push(Exchange::KEY[..Exchange::KEY.len() - 1].to_owned());
+        misses.push(part(Exchange::KEY, ..Exchange::KEY.len() - 1));
         for miss in misses {
             assert!(found(&miss).is_empty(), "{miss}: {:?}", found(&miss));
         }
@@ -197,7 +205,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the client's token as it is, the client's token its beginning: here")]
+    #[should_panic(
+        expected = "the client's token as it is, the client's token its beginning: here"
+    )]
     fn a_hit_fails_the_test() {
         none(&search("here", format!("x {} y", Exchange::TOKEN).as_bytes()));
     }
