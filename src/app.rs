@@ -16,11 +16,12 @@ use crate::call::KeyName;
 use crate::clock::Clock;
 use crate::config::{self, ClientCredential, Config};
 use crate::egress::{BadAnchor, Destination, Egress};
-use crate::inbound::{self, Crowd, Directory, Doors, Entry};
+use crate::inbound::{self, Crowd, Directory, Doors, Entry, Throttle};
 use crate::journal::{Damage, StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
 use crate::observe::{Metrics, Observer};
+use crate::process;
 use crate::provider::{Environment, Key, Routes};
 use crate::proxy::{Client, Deadlines, KeyRing, Proxy};
 use crate::ready::Ready;
@@ -30,8 +31,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Soon enough for what is in doubt, and no burden on the exchange.
 const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
-/// What a system grants by default.
-const DESCRIPTORS: u64 = 1_024;
 /// Half the lag that a time-based nonce may have, so that a write may take as long again.
 const TEND_EVERY: Duration = Duration::from_secs(5);
 /// More than the list of symbols is long.
@@ -158,7 +157,7 @@ pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     let (stop, _) = watch::channel(false);
     let parts = Parts { config: &config, clock, observer: Arc::clone(&observer), state: &state };
 
-    let crowd = Crowd::new(DESCRIPTORS);
+    let crowd = Crowd::new(process::open_files());
     let clocks: Vec<Arc<ServerClock>> = config.upstreams.iter().map(|_| Arc::default()).collect();
     let rings = parts.all_rings(&clocks)?;
     let (mut addresses, mut servers) = (Vec::new(), Vec::new());
@@ -193,8 +192,10 @@ impl Running {
         stop.send_replace(true);
         let everything = async {
             for server in servers {
+                // Its own words would repeat the panic's, which may hold foreign bytes.
                 if let Err(fault) = server.await {
-                    tracing::error!(%fault, "a listener ended by itself");
+                    let panicked = fault.is_panic();
+                    tracing::error!(panicked, "a listener ended by itself");
                 }
             }
             drop((tasks, proxies));
@@ -294,6 +295,7 @@ impl Parts<'_> {
             ready: Arc::new(Ready::new(lanes_of(rings).count())),
             clock: Arc::clone(&self.clock),
             replays: Arc::default(),
+            throttle: Throttle::default(),
             observer: Arc::clone(&self.observer),
             tasks,
         })

@@ -30,6 +30,7 @@ mod message;
 mod nonce;
 mod observe;
 mod policy;
+mod process;
 mod provider;
 mod proxy;
 mod ready;

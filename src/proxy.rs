@@ -18,7 +18,7 @@ use crate::answer::{self, Circumstances, Received};
 use crate::call::{Call, Identity, Outcome};
 use crate::clock::Clock;
 use crate::egress::{Egress, SendError, SendFault};
-use crate::inbound::{self, Caller, Claim, Directory, Doors, Replays, Unidentified};
+use crate::inbound::{self, Caller, Claim, Directory, Doors, Replays, Throttle, Unidentified};
 use crate::journal::Damage;
 use crate::limit::{self, Admission};
 use crate::message::Body;
@@ -37,7 +37,8 @@ const MAX_RECONNECTS: u32 = 2;
 /// so that they hear that nothing was sent.
 const LANE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// One upstream, with everyone who may call it. Immutable, but for lanes, replays and metrics.
+/// One upstream, with everyone who may call it. Immutable, but for lanes, replays, the throttle
+/// and metrics.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) provider: &'static dyn Provider,
@@ -55,6 +56,7 @@ pub(crate) struct Proxy {
     pub(crate) ready: Arc<Ready>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) replays: Arc<Replays>,
+    pub(crate) throttle: Throttle,
     pub(crate) observer: Arc<Observer>,
     pub(crate) tasks: Tasks,
 }
@@ -183,6 +185,7 @@ impl Proxy {
         if head.headers.contains_key(http::header::UPGRADE) {
             return Err(Refusal::Upgrade);
         }
+        inbound::no_credential_in(target.query.as_deref())?;
 
         // Who asks? Public data needs nobody, and a token that comes along goes no further.
         let (method, path) = (head.method.as_str(), target.path.as_str());
@@ -239,7 +242,10 @@ impl Proxy {
         match found {
             Ok(caller) => Ok(Some(caller)),
             Err(_) if public => Ok(None),
-            Err(unidentified) => Err(unidentified.into()),
+            Err(unidentified) => {
+                let now = self.clock.monotonic();
+                Err(self.throttle.weigh(unidentified, peer.ip(), now).into())
+            }
         }
     }
 

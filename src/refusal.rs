@@ -249,6 +249,28 @@ fn unidentified(it: &Unidentified) -> Answered {
             "InvalidApiKey",
             "present one credential, and leave placeholder keys and signatures out",
         ),
+        Unidentified::Alias { .. } => no(
+            400,
+            Cause::ClientAmbiguous,
+            "InvalidApiKey",
+            "write the names of headers with hyphens",
+        ),
+        Unidentified::InUrl { .. } => no(
+            400,
+            Cause::RequestMalformed,
+            "InvalidJson",
+            "send it in a header, and replace it: addresses end up in logs and histories",
+        ),
+        Unidentified::Throttled { wait } => Answered {
+            // Rounded up: who comes then must not be early.
+            retry: Retry::After(wait.as_secs().saturating_add(1)),
+            ..no(
+                429,
+                Cause::ClientThrottled,
+                "RateLimit",
+                "correct the credential and then come back; a valid one is not held up",
+            )
+        },
         Unidentified::Expired { .. } => {
             no(401, Cause::ClientExpired, "InvalidApiKey", "set a later `expires` for the client")
         }
@@ -446,6 +468,14 @@ mod tests {
         check(&Refusal::Upgrade, 403, Some("MissingRole"), none, "operation-unknown");
         let missing = Refusal::Unidentified(Unidentified::Missing);
         check(&missing, 401, Some("InvalidApiKey"), none, "client-unidentified");
+        let wait = Duration::from_millis(4_500);
+        let throttled = Refusal::Unidentified(Unidentified::Throttled { wait });
+        check(&throttled, 429, Some("RateLimit"), none, "client-throttled");
+        assert_eq!(throttled.finding().retry, Retry::After(5));
+        let url = Refusal::Unidentified(Unidentified::InUrl { name: "token" });
+        check(&url, 400, Some("InvalidJson"), none, "request-malformed");
+        let alias = Refusal::Unidentified(Unidentified::Alias { name: "x_y".to_owned() });
+        check(&alias, 400, Some("InvalidApiKey"), none, "client-ambiguous");
         let host = Refusal::Misdirected(Misdirected::Host("x".to_owned()));
         check(&host, 421, Some("RemoteAddressForbidden"), none, "host-refused");
         let long = Refusal::Unread(Unread::Incomplete(Incomplete::TooLong { limit: 1 }));

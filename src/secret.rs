@@ -1,16 +1,20 @@
 //! Credentials: they can be used, but not read.
 //!
-//! 1. A secret comes in as a [`SecretString`] and leaves as a keyed MAC; its bytes are not kept.
+//! 1. A secret comes in as a [`SecretString`] and leaves as a keyed MAC. Its bytes are kept only for an
+//!    upstream's key, and only to be recognised in foreign text.
 //! 2. What is made of it is a [`HeaderValue`] marked sensitive, or a yes or no.
 //! 3. `Debug` names the type and nothing else; there is no `Display`, `Clone` or `Serialize`.
 //!
-//! Copies that the allocator or a moved value leaves behind are not promised to be wiped.
+//! What is dropped is wiped: secrets, prepared keys, digests half done. Copies that a moved value leaves
+//! behind are not promised to be.
 
 use std::fmt;
 
+use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderValue;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256, Sha384};
 use subtle::ConstantTimeEq as _;
@@ -23,15 +27,22 @@ pub(crate) struct Credential {
     key_header: HeaderValue,
     // Prepared once: absorbing the key costs as much as the message (measured, docs/performance.md).
     mac: Hmac<Sha384>,
+    /// Empty for a stand-in pair: its secret never goes upstream, so nothing there can echo it.
+    traces: Traces,
 }
 
 impl Credential {
+    /// A key of an upstream account, whose secret is recognised in what the upstream says.
+    pub(crate) fn upstream(key_id: String, secret: &SecretString) -> Self {
+        Self { traces: Traces::of(secret), ..Self::new(key_id, secret) }
+    }
+
     /// `key_id` is visible ASCII; the configuration has checked that.
     pub(crate) fn new(key_id: String, secret: &SecretString) -> Self {
         let mac = Hmac::<Sha384>::new_from_slice(secret.expose_secret().as_bytes())
             .expect("HMAC takes a key of any length");
         let key_header = sensitive(key_id.as_bytes().to_vec());
-        Self { key_id, key_header, mac }
+        Self { key_id, key_header, mac, traces: Traces::default() }
     }
 
     /// The public half as a header, marked so that no log shows it.
@@ -67,9 +78,9 @@ impl Credential {
         std::iter::once('…').chain(tail.into_iter().rev()).collect()
     }
 
-    /// `text` with the public half, wherever it stands, cut down to its end.
+    /// `text` with the public half, wherever it stands, cut down to its end, and without the secret.
     pub(crate) fn mask(&self, text: &str) -> String {
-        text.replace(&self.key_id, &self.hint())
+        self.traces.mask(text.replace(&self.key_id, &self.hint()))
     }
 
     /// A stable name for what is kept on disk for this key.
@@ -96,6 +107,74 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential").finish_non_exhaustive()
     }
+}
+
+/// What a secret looks like in somebody else's text: as it is, escaped for a URL, in hex, in base64.
+///
+/// To recognise a secret it has to be kept. That gives nothing away that memory did not hold already:
+/// the prepared HMAC state signs as well as the secret does.
+#[derive(Default)]
+struct Traces(Vec<SecretString>);
+
+impl Traces {
+    /// What is shorter is found in innocent words, and is no secret of the exchange's.
+    const SHORTEST: usize = 8;
+
+    fn of(secret: &SecretString) -> Self {
+        let bytes = secret.expose_secret().as_bytes();
+        let mut forms = vec![Zeroizing::new(secret.expose_secret().to_owned())];
+        forms.push(escaped(bytes));
+        let hex = hex(bytes).into_iter().map(char::from);
+        let lower = Zeroizing::new(hex.collect::<String>());
+        forms.push(Zeroizing::new(lower.to_ascii_uppercase()));
+        forms.push(lower);
+        for lead in 0..3 {
+            forms.extend(within_base64(bytes, lead, &BASE64_STANDARD_NO_PAD));
+            forms.extend(within_base64(bytes, lead, &BASE64_URL_SAFE_NO_PAD));
+        }
+        forms.retain(|it| it.len() >= Self::SHORTEST);
+        // The longest first: what contains another must not be cut into before.
+        forms.sort_by_key(|it| std::cmp::Reverse(it.len()));
+        Self(forms.iter().map(|it| SecretString::from(it.as_str())).collect())
+    }
+
+    fn mask(&self, text: String) -> String {
+        let Self(forms) = self;
+        let cut = |text: String, form: &SecretString| match text.contains(form.expose_secret()) {
+            true => text.replace(form.expose_secret(), "…"),
+            false => text,
+        };
+        forms.iter().fold(text, cut)
+    }
+}
+
+/// What `bytes` alone decide of a base64 text in which `lead` bytes (of every three) stand before them.
+fn within_base64(
+    bytes: &[u8],
+    lead: usize,
+    engine: &impl base64::Engine,
+) -> Option<Zeroizing<String>> {
+    let mut all = Zeroizing::new(Vec::with_capacity(lead + bytes.len()));
+    all.resize(lead, 0);
+    all.extend_from_slice(bytes);
+    let text = Zeroizing::new(engine.encode(all.as_slice()));
+    // Six bits make a character; those that share one with a neighbour are left out.
+    let inner = text.get((lead * 8).div_ceil(6)..all.len() * 8 / 6)?;
+    Some(Zeroizing::new(inner.to_owned()))
+}
+
+/// As a query or a form carries it.
+fn escaped(bytes: &[u8]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 3));
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            let digit = |value: u8| char::from(digit(value)).to_ascii_uppercase();
+            text.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    text
 }
 
 /// The SHA-256 of a client's token: what the configuration holds instead of the token.
@@ -140,12 +219,15 @@ impl fmt::Debug for TokenHash {
 }
 
 fn hex(bytes: &[u8]) -> Vec<u8> {
-    let digit = |value: u8| *HEX.get(usize::from(value)).expect("four bits name one of 16");
     let mut text = Vec::with_capacity(bytes.len() * 2);
     for byte in bytes {
         text.extend([digit(byte >> 4), digit(byte & 15)]);
     }
     text
+}
+
+fn digit(value: u8) -> u8 {
+    *HEX.get(usize::from(value)).expect("four bits name one of 16")
 }
 
 fn sensitive(text: Vec<u8>) -> HeaderValue {
@@ -156,6 +238,8 @@ fn sensitive(text: Vec<u8>) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     fn credential(key: &str, secret: &str) -> Credential {
@@ -198,6 +282,43 @@ mod tests {
         let pair = credential("account-0123456789", "s");
         assert_eq!(pair.mask("API key account-0123456789 has"), "API key …6789 has");
         assert_eq!(pair.hint(), "…6789");
+    }
+
+    /// A secret with bytes that each way of writing writes differently.
+    const ODD: &str = "xQ9?>~4Rt+/zL0vKe8hWmD2s";
+
+    #[test]
+    fn masks_the_secret_however_it_is_written() {
+        let secret = SecretString::from(ODD);
+        let pair = Credential::upstream("account-0123456789".to_owned(), &secret);
+        let in_base64 = |lead: &str| {
+            let text = format!("{lead}{ODD}, and more");
+            [BASE64_STANDARD_NO_PAD.encode(&text), BASE64_URL_SAFE_NO_PAD.encode(&text)]
+        };
+        let in_hex = String::from_utf8(hex(ODD.as_bytes())).unwrap();
+        let escaped = "xQ9%3F%3E~4Rt%2B%2FzL0vKe8hWmD2s";
+        for echo in [ODD, escaped, &in_hex, &in_hex.to_ascii_uppercase()] {
+            assert_eq!(pair.mask(&format!("no: {echo}; {echo}.")), "no: …; ….", "{echo}");
+        }
+        // Of a base64 text the neighbours' characters stay, and those that they share.
+        let rest = ["…LCBhbmQgbW9yZQ", "YX…ywgYW5kIG1vcmU", "YWJ…MsIGFuZCBtb3Jl"];
+        for (lead, rest) in ["", "a", "ab"].into_iter().zip(rest) {
+            for echo in in_base64(lead) {
+                assert_eq!(pair.mask(&echo), rest, "{lead}");
+            }
+        }
+        for innocent in ["xQ9?>~4Rt+/zL0vKe8hWmD2", "no such key", "eFE5Pz5"] {
+            assert_eq!(pair.mask(innocent), innocent);
+        }
+        // A stand-in's secret is not kept.
+        let stand_in = Credential::new("account-standin".to_owned(), &secret);
+        assert_eq!(stand_in.mask(ODD), ODD);
+    }
+
+    #[test]
+    fn a_word_is_no_secret() {
+        let pair = Credential::upstream("account-1".to_owned(), &SecretString::from("rate"));
+        assert_eq!(pair.mask("the rate is spent"), "the rate is spent");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, lowest first. A module may name modules of lower floors only.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "json", "secret", "task"],
+    &["clock", "json", "process", "secret", "task"],
     &["call"],
     &["diagnose", "policy"],
     &["limit"],

@@ -36,11 +36,15 @@ struct Stage {
     stand_in_secret: String,
 }
 
-pub(super) async fn demo(once: bool, logging: Logging) -> ExitCode {
+/// `open` is what could not be closed to onlookers.
+pub(super) async fn demo(once: bool, logging: Logging, open: Vec<String>) -> ExitCode {
     start_log(Log {
         format: logging.log_format.unwrap_or(LogFormat::Text),
         level: logging.log_level.unwrap_or(config::LevelName::Warn),
     });
+    for warning in &open {
+        tracing::warn!("{warning}");
+    }
     let stage = match Stage::set().await {
         Ok(stage) => stage,
         Err(source) => {

@@ -22,6 +22,7 @@ use tokio::runtime::Runtime;
 
 use self::say::{data, fault, note};
 use crate::config::{self, LevelName, LogFormat, Overrides};
+use crate::process;
 
 /// What a usage or configuration fault ends with.
 pub(crate) const USAGE: u8 = 2;
@@ -99,6 +100,7 @@ struct Where {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
+    process::quiet_panics(say::panicked);
     let Cli { command, logging } = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version are answers, not faults; clap knows where each is printed.
@@ -112,11 +114,14 @@ pub fn run() -> ExitCode {
             return said.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
         }
     };
+    // Every command that may come to hold a secret; for the others it costs nothing. Before any
+    // secret is read, and told of by those that have a log.
+    let open = process::harden();
     match command {
-        Command::Serve(place) => with_runtime(serve::serve(place, logging)),
+        Command::Serve(place) => with_runtime(serve::serve(place, logging, open)),
         Command::Check(place) => serve::check(&place, &logging),
         Command::Init { config, force } => init(&config, force),
-        Command::Demo { once } => with_runtime(demo::demo(once, logging)),
+        Command::Demo { once } => with_runtime(demo::demo(once, logging, open)),
         Command::Simulate(args) => with_runtime(simulate::run(args)),
         Command::Healthcheck(place) => healthcheck::check(&place, &logging),
         Command::Catalog { json } => catalog::print(json),

@@ -41,6 +41,15 @@ pub(super) fn fault(fault: &dyn Error, hint: Option<&str>) {
     drop(io::stderr().lock().write_all(lines.as_bytes()));
 }
 
+/// Tells of a panic: in the log, once there is one.
+pub(super) fn panicked(words: &str) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!("{words}");
+    } else {
+        note(&format!("error: {words}"));
+    }
+}
+
 /// Sends log lines to stderr.
 pub(super) fn start_log(log: Log) {
     let level = match log.level {

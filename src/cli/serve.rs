@@ -11,11 +11,13 @@ use super::{Logging, USAGE, Where, snippets};
 use crate::app::{self, Running};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Loaded, StandInPair};
+use crate::process;
 
 /// Longer than any upstream call, shorter than what orchestrators grant before they kill.
 const DRAIN: Duration = Duration::from_secs(25);
 
-pub(super) async fn serve(place: Where, logging: Logging) -> ExitCode {
+/// `open` is what could not be closed to onlookers.
+pub(super) async fn serve(place: Where, logging: Logging, open: Vec<String>) -> ExitCode {
     let loaded = match config::load(place.config.as_deref(), &place.overrides(&logging)) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -28,7 +30,7 @@ pub(super) async fn serve(place: Where, logging: Logging) -> ExitCode {
         Loaded::Environment(config, pair) => (config, Some(pair)),
     };
     start_log(config.log);
-    tell_start(&config);
+    tell_start(&config, &open);
     // Before anything is started: a signal that comes early is not lost.
     let ends = Ends::new();
     let running = match app::start(config, Arc::new(SystemClock::new())).await {
@@ -74,10 +76,11 @@ pub(super) fn check(place: &Where, logging: &Logging) -> ExitCode {
     }
 }
 
-fn tell_start(config: &Config) {
+fn tell_start(config: &Config, open: &[String]) {
     let file = config.path.as_ref().map(|it| it.display().to_string());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), file, "geminid starts");
-    for warning in &config.warnings {
+    let (version, open_files) = (env!("CARGO_PKG_VERSION"), process::open_files());
+    tracing::info!(version, file, open_files, "geminid starts");
+    for warning in open.iter().chain(&config.warnings) {
         tracing::warn!("{warning}");
     }
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use super::check::{self, Around};
 use super::file::Hidden;
 use super::problem::{Problems, Report, Spot, closest};
-use super::source::{Lookup, Vault, filled};
+use super::source::{Lookup, Vault, filled, is_set};
 use super::words;
 use super::{
     Client, ClientCredential, Config, Endpoint, Key, LevelName, Log, LogFormat, Overrides,
@@ -31,7 +32,7 @@ pub(super) fn start(
     now: UnixMicros,
 ) -> Result<(Config, StandInPair), Problems> {
     let given = [KEY, SECRET].into_iter().flat_map(|it| [it.to_owned(), format!("{it}_FILE")]);
-    if !given.into_iter().any(|name| env.var(&name).is_some()) {
+    if !given.into_iter().any(|name| is_set(env, &name)) {
         return Err(Problems::one(
             "",
             format!(
@@ -63,10 +64,10 @@ fn make(around: &Around<'_>, report: &mut Report<'_>) -> Option<(Config, StandIn
         check::admin_is_far(&Spot::outside("--admin"), report);
     }
     let pair = StandInPair {
-        key: format!("account-standin-{}", hex(&random::<8>())),
-        secret: hex(&random::<32>()),
+        key: format!("account-standin-{}", *hex(&random::<8>())),
+        secret: hex(&*Zeroizing::new(random::<32>())),
     };
-    let stand_in = Credential::new(pair.key.clone(), &SecretString::from(pair.secret.clone()));
+    let stand_in = Credential::new(pair.key.clone(), &SecretString::from(pair.secret.as_str()));
     let client = Client {
         id: ClientId::new("default"),
         key: 0,
@@ -158,7 +159,7 @@ fn key(around: &Around<'_>, report: &mut Report<'_>) -> Option<Key> {
     Some(Key {
         name: KeyName::new("default"),
         upstream: 0,
-        credential: Arc::new(Credential::new(id.0, &SecretString::from(secret?.0))),
+        credential: Arc::new(Credential::upstream(id.0.clone(), &secret?.secret())),
         nonce: nonce::Setting::Auto,
         unit: None,
         account,
@@ -170,12 +171,12 @@ fn secret(name: &str, around: &Around<'_>, report: &mut Report<'_>) -> Option<Hi
     let file_name = format!("{name}_FILE");
     let vault = around.vault;
     let spot = Spot::outside(name);
-    let read = match (vault.env.var(name), filled(vault.env, &file_name)) {
-        (Some(_), Some(_)) => {
+    let read = match (is_set(vault.env, name), filled(vault.env, &file_name)) {
+        (true, Some(_)) => {
             report.problem(&spot, format!("is set, and so is {file_name}"), "unset one of them");
             return None;
         }
-        (None, Some(path)) => vault.file(Path::new(&path), &Spot::outside(&file_name), report),
+        (false, Some(path)) => vault.file(Path::new(&path), &Spot::outside(&file_name), report),
         (_, None) => vault.variable(name),
     };
     match read {
@@ -187,6 +188,12 @@ fn secret(name: &str, around: &Around<'_>, report: &mut Report<'_>) -> Option<Hi
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// In hex, without growing on the way: what is hexed may be a secret.
+fn hex(bytes: &[u8]) -> Zeroizing<String> {
+    let digit = |value: u8| char::from_digit(value.into(), 16).expect("four bits are one digit");
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    for byte in bytes {
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    text
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroize as _;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -131,10 +133,24 @@ tables! {
     Operation { upstream: String, method: String, path: String, scope: String, }
 }
 
-/// Text that may be a secret.
+/// Text that may be a secret. Wiped when it goes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(super) struct Hidden(pub(super) String);
+
+impl Hidden {
+    /// The secret, in a place of its own that is wiped too: of exactly its size, so that nothing is
+    /// moved.
+    pub(super) fn secret(&self) -> SecretString {
+        SecretString::from(self.0.as_str())
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
+use secrecy::zeroize::Zeroizing;
 
 use crate::call::{ClientId, KeyName, Operation, words};
 use crate::clock::{Clock as _, SystemClock, UnixMicros};
@@ -194,7 +195,7 @@ pub(crate) enum Loaded {
 /// A stand-in pair in the clear, made for this run.
 pub(crate) struct StandInPair {
     pub(crate) key: String,
-    pub(crate) secret: String,
+    pub(crate) secret: Zeroizing<String>,
 }
 
 impl std::fmt::Debug for StandInPair {
@@ -230,8 +231,13 @@ fn search(
             .map(|(config, pair)| Loaded::Environment(config, pair));
     };
     let mut report = problem::Report::new(Some(&path), "");
-    match source::read_plain(&path) {
-        Ok(text) => parse(&text, &path, env, overrides, now).map(Loaded::File),
+    match source::read_configuration(&path, &mut report) {
+        Ok(text) => {
+            let mut warnings = report.finish()?;
+            let mut config = parse(&text, &path, env, overrides, now)?;
+            warnings.append(&mut config.warnings);
+            Ok(Loaded::File(Config { warnings, ..config }))
+        }
         Err(missing) => {
             missing.tell(&problem::Spot::root(), &mut report);
             Err(report.finish().expect_err("a problem was told on the line above"))

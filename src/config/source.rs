@@ -1,19 +1,28 @@
 //! Where secrets come from: the environment, files, systemd.
 //!
 //! 1. Exactly one trailing newline is taken off. What is left must not be empty.
-//! 2. A file is opened first and its mode asked of what was opened. Others may have no access.
-//! 3. Under `/run/secrets`, in projected Kubernetes volumes and in `$CREDENTIALS_DIRECTORY` the
-//!    mode is someone else's decision: there, being readable by everyone is only a warning.
+//! 2. A file is opened first, and its owner and mode asked of what was opened. It belongs to this user
+//!    or to root, others have no access, and nobody else can put another file in its place.
+//! 3. Under `/run/secrets`, in projected Kubernetes volumes and in `$CREDENTIALS_DIRECTORY` all of
+//!    that is someone else's decision: there, being readable by everyone is only a warning.
 //! 4. No error repeats a value, nor a variable's name that could be a secret put in its place.
+//! 5. What a secret passes through on its way is sized before it is filled, and wiped after.
+//!
+//! Deliberately no `O_NOFOLLOW`: secret stores link, Kubernetes always does. A link can only lead to a
+//! file that passes all the same questions.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use secrecy::zeroize::Zeroizing;
 
 use super::file::{Hidden, Source};
 use super::problem::{Report, Spot};
+use crate::process;
 
 /// The environment, or what a test puts in its place.
 pub(crate) trait Lookup {
@@ -22,6 +31,11 @@ pub(crate) trait Lookup {
     /// Whether the process may write where only root may.
     fn is_root(&self) -> bool {
         false
+    }
+
+    /// Whose rights the process has.
+    fn user(&self) -> u32 {
+        process::user()
     }
 }
 
@@ -36,14 +50,18 @@ impl Lookup for ProcessEnvironment {
     }
 
     fn is_root(&self) -> bool {
-        use std::os::unix::fs::MetadataExt as _;
-        fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
+        self.user() == 0
     }
 }
 
 /// The text of a variable; `None` when it is not set or empty.
 pub(super) fn filled(env: &dyn Lookup, name: &str) -> Option<OsString> {
     env.var(name).filter(|value| !value.is_empty())
+}
+
+/// Whether a variable is set whose value may be a secret: asking makes a copy, which is wiped.
+pub(super) fn is_set(env: &dyn Lookup, name: &str) -> bool {
+    env.var(name).map(|it| Zeroizing::new(it.into_encoded_bytes())).is_some()
 }
 
 const LARGEST_SECRET: u64 = 64 * 1024;
@@ -156,11 +174,12 @@ impl Vault<'_> {
                         or take the value from a file";
             return Err(Missing::new(format!("the variable {shown} is not set"), hint));
         };
-        let text = value.into_string().map_err(|_| {
+        let text = value.into_string().map_err(|bad| {
+            drop(Zeroizing::new(bad.into_encoded_bytes()));
             let hint = "copy the value again: keys and secrets are plain ASCII";
             Missing::new(format!("the variable {shown} is not UTF-8"), hint)
         })?;
-        not_empty(strip(text))
+        not_empty(strip(Zeroizing::new(text)))
     }
 
     /// A secret in a file.
@@ -170,22 +189,59 @@ impl Vault<'_> {
         spot: &Spot,
         report: &mut Report<'_>,
     ) -> Result<Hidden, Missing> {
+        let looks_secret = path.to_str().is_some_and(looks_secret);
         let path = self.base.join(path);
-        let (text, mode) = read_text(&path, LARGEST_SECRET)?;
-        let shown = path.display();
-        if mode & 0o077 != 0 {
-            if !self.is_mounted(&path) {
-                return Err(Missing::new(
-                    format!("{shown} can be read by others (its mode is {:04o})", mode & 0o7777),
-                    format!("chmod 600 {}", quoted(&path)),
-                ));
-            }
-            if mode & 0o004 != 0 {
-                let warning = format!("{shown} can be read by everyone ({:04o})", mode & 0o7777);
-                report.warn(spot, &warning);
-            }
+        if looks_secret && !path.exists() {
+            return Err(Missing::new(
+                "there is no such file, and what stands here looks like a secret itself",
+                "`file` takes a path: write the secret to a file that only its owner can read",
+            ));
+        }
+        let (text, opened) = read_text(&path, LARGEST_SECRET)?;
+        if !self.is_mounted(&path) {
+            self.is_private(&path, &opened)?;
+        } else if opened.mode() & 0o004 != 0 {
+            let (shown, mode) = (path.display(), opened.mode() & 0o7777);
+            report.warn(spot, &format!("{shown} can be read by everyone ({mode:04o})"));
         }
         not_empty(strip(text))
+    }
+
+    /// Whether only this user and root can read or replace what was opened.
+    fn is_private(self, path: &Path, opened: &Metadata) -> Result<(), Missing> {
+        let shown = path.display();
+        let (mode, user) = (opened.mode() & 0o7777, self.env.user());
+        if mode & 0o077 != 0 {
+            return Err(Missing::new(
+                format!("{shown} can be read by others (its mode is {mode:04o})"),
+                format!("chmod 600 {}", quoted(path)),
+            ));
+        }
+        let owner = opened.uid();
+        if owner != user && owner != 0 {
+            return Err(Missing::new(
+                format!("{shown} belongs to user {owner}, who can change it"),
+                format!("chown {user} {}", quoted(path)),
+            ));
+        }
+        let folder = fs::canonicalize(path).ok().and_then(|it| Some(it.parent()?.to_owned()));
+        let Some(folder) = folder else { return Ok(()) };
+        let Ok(about) = fs::metadata(&folder) else { return Ok(()) };
+        let (mode, owner) = (about.mode() & 0o7777, about.uid());
+        let sticky = mode & 0o1000 != 0;
+        if mode & 0o022 != 0 && !sticky {
+            return Err(Missing::new(
+                format!("{shown} can be replaced by others (the mode of its folder is {mode:04o})"),
+                format!("chmod go-w {}", quoted(&folder)),
+            ));
+        }
+        if owner != user && owner != 0 {
+            return Err(Missing::new(
+                format!("{shown} can be replaced by user {owner}, whose folder it lies in"),
+                format!("chown {user} {}", quoted(&folder)),
+            ));
+        }
+        Ok(())
     }
 
     fn systemd(self, name: &str, spot: &Spot, report: &mut Report<'_>) -> Result<Hidden, Missing> {
@@ -224,12 +280,34 @@ fn is_projected(real: &Path) -> bool {
     })
 }
 
-/// A certificate file or the configuration: text that is no secret.
-pub(super) fn read_plain(path: &Path) -> Result<String, Missing> {
-    read_text(path, LARGEST_FILE).map(|(text, _)| text)
+/// The configuration itself: no secret, but it says where the secrets go. Who can write it can have
+/// calls signed. Whose it is is not asked: a container's user rarely owns what is mounted for it.
+pub(super) fn read_configuration(
+    path: &Path,
+    report: &mut Report<'_>,
+) -> Result<Zeroizing<String>, Missing> {
+    let (text, opened) = read_text(path, LARGEST_FILE)?;
+    let (shown, mode) = (path.display(), opened.mode() & 0o7777);
+    if mode & 0o002 != 0 {
+        return Err(Missing::new(
+            format!("{shown} can be changed by everyone (its mode is {mode:04o})"),
+            format!("chmod go-w {}", quoted(path)),
+        ));
+    }
+    // A group may be meant to administer it, or be its owner's alone.
+    if mode & 0o020 != 0 {
+        let warning = format!("can be changed by its group ({mode:04o})");
+        report.warn(&Spot::root(), &warning);
+    }
+    Ok(text)
 }
 
-fn read_text(path: &Path, limit: u64) -> Result<(String, u32), Missing> {
+/// A certificate file: text that is no secret.
+pub(super) fn read_plain(path: &Path) -> Result<String, Missing> {
+    read_text(path, LARGEST_FILE).map(|(mut text, _)| std::mem::take(&mut *text))
+}
+
+fn read_text(path: &Path, limit: u64) -> Result<(Zeroizing<String>, Metadata), Missing> {
     let shown = path.display();
     let failed = |error: io::Error| {
         let hint = match error.kind() == io::ErrorKind::PermissionDenied {
@@ -238,23 +316,27 @@ fn read_text(path: &Path, limit: u64) -> Result<(String, u32), Missing> {
         };
         Missing::new(format!("cannot read {shown}: {}", kind_of(&error)), hint)
     };
-    // Asked before as well: opening a pipe would wait for its other end.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
+    // Opening a pipe would wait for its other end; a terminal would become ours.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    let opened = file.metadata().map_err(failed)?;
+    if !opened.is_file() {
         let message = format!("{shown} is no ordinary file");
         return Err(Missing::new(message, "name a file, not a folder, a pipe or a device"));
     }
-    let file = File::open(path).map_err(failed)?;
-    let opened = file.metadata().map_err(failed)?;
-    let mut bytes = Vec::new();
+    // Room for the longest secret and for what the reader probes with: growing would leave copies.
+    let room = usize::try_from(opened.len().clamp(LARGEST_SECRET, limit)).unwrap_or_default() + 64;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
         let message = format!("{shown} is larger than {limit} bytes");
         return Err(Missing::new(message, "this is probably another file: look at the path"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| {
+    let text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|bad| {
+        drop(Zeroizing::new(bad.into_bytes()));
         Missing::new(format!("{shown} is not UTF-8"), "a text file is expected: look at the path")
     })?;
-    Ok((text, opened.permissions().mode()))
+    Ok((Zeroizing::new(text), opened))
 }
 
 pub(super) fn kind_of(error: &io::Error) -> String {
@@ -264,14 +346,14 @@ pub(super) fn kind_of(error: &io::Error) -> String {
 }
 
 /// The text without one trailing newline.
-fn strip(mut text: String) -> Hidden {
+fn strip(mut text: Zeroizing<String>) -> Hidden {
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
             text.pop();
         }
     }
-    Hidden(text)
+    Hidden(std::mem::take(&mut *text))
 }
 
 fn not_empty(secret: Hidden) -> Result<Hidden, Missing> {
@@ -279,6 +361,15 @@ fn not_empty(secret: Hidden) -> Result<Hidden, Missing> {
         return Err(Missing::new("is empty", "put the key or the secret there"));
     }
     Ok(secret)
+}
+
+/// Whether somebody may have put a secret where a path belongs: random letters and digits.
+fn looks_secret(text: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| text.bytes().any(|it| kind(&it));
+    let mixed =
+        has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit);
+    let random = |it: u8| it.is_ascii_alphanumeric() || b"+/=_-".contains(&it);
+    mixed && text.len() >= 20 && !text.starts_with('/') && text.bytes().all(random)
 }
 
 /// The path as a shell takes it.

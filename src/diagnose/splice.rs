@@ -1,6 +1,7 @@
 //! Puts a diagnosis into the rejection it explains, without changing the exception a library raises.
 //!
-//! 1. Of the upstream's text only `message` is touched: the key masked, ` — ` and one line added.
+//! 1. Of the upstream's text only `message` is touched: ` — ` and one line added. Whatever echoes the key
+//!    or its secret is masked, wherever it stands.
 //! 2. `diagnosis` is appended. `result` and `reason` are never added: libraries class by them.
 //! 3. What is no JSON object becomes one, of `message` and `diagnosis`, with the same status.
 
@@ -43,7 +44,12 @@ pub(crate) fn annotate(
 ) -> Option<Vec<u8>> {
     if let Ok(object) = Object::parse(original) {
         let free = object.get("diagnosis").is_none();
-        return free.then(|| spliced(original, &object, line, report, &mask));
+        let whole = || spliced(original, &object, line, report, &mask);
+        // An echo may stand in any member. Where there is none, nothing changes.
+        return free.then(whole).map(|it| match String::from_utf8(it) {
+            Ok(text) => mask(&text).into_bytes(),
+            Err(foreign) => foreign.into_bytes(),
+        });
     }
     if original.trim_ascii_start().starts_with(b"{") {
         // Another reader may make an object of it, and class by a reason that we do not see.
@@ -131,6 +137,10 @@ mod tests {
         check(
             r#"{"result":"error", "reason":"MissingRole","message":"to API key account-secretkey \u00e9"}"#,
             r#"{"result":"error", "reason":"MissingRole","message":"to API key …tkey é — why","diagnosis":{"x":1}}"#,
+        );
+        check(
+            r#"{"reason":"X","message":"m","key":["account-secretkey"]}"#,
+            r#"{"reason":"X","message":"m — why","key":["…tkey"],"diagnosis":{"x":1}}"#,
         );
         check("{\"error\":\"a\",\"code\":7}\n", r#"{"error":"a","code":7,"diagnosis":{"x":1}}"#);
         check(r#"{"message":5}"#, r#"{"message":5,"diagnosis":{"x":1}}"#);

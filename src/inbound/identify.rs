@@ -4,16 +4,21 @@
 //! 2. Unknown and wrong are told in the same words and take the same work.
 //! 3. The answer names where a credential was seen, never what was seen.
 //! 4. A wrong credential never falls through to the client that presents nothing.
+//! 5. A credential stands in a header: addresses end up in logs and histories. Nor in a header whose
+//!    name only some servers take for the right one, `X_GEMINI_APIKEY`.
+//! 6. Who is calling from where is what the socket says, never a header.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, PROXY_AUTHORIZATION};
 use ipnet::IpNet;
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use crate::call::{ClientId, Identified, Identity};
 use crate::clock::UnixMicros;
@@ -55,6 +60,12 @@ pub(crate) enum Unidentified {
     Wrong { place: &'static str },
     #[error("the credentials in {} are not all valid for one client", places.join(" and "))]
     Ambiguous { places: Vec<&'static str> },
+    #[error("`{name}` is taken for a credential by some servers, and not by others")]
+    Alias { name: String },
+    #[error("the query has a `{name}`, and credentials do not belong in an address")]
+    InUrl { name: &'static str },
+    #[error("too many wrong credentials came from this address")]
+    Throttled { wait: Duration },
     #[error("client `{client}` has expired")]
     Expired { client: ClientId },
     #[error("client `{client}` may not call from {peer}")]
@@ -90,6 +101,9 @@ impl Directory {
         peer: IpAddr,
         now: UnixMicros,
     ) -> Result<Caller, Unidentified> {
+        if let Some(name) = alias(provider, headers) {
+            return Err(Unidentified::Alias { name: name.to_string() });
+        }
         let mut found: Vec<Found> = Vec::new();
         for name in [AUTHORIZATION, PROXY_AUTHORIZATION] {
             found.extend(self.token_in(headers, &name)?);
@@ -134,9 +148,9 @@ impl Directory {
         if values.next().is_some() {
             return Err(Unidentified::Ambiguous { places: vec![place, place] });
         }
-        let token = token_of(value.as_bytes(), name == PROXY_AUTHORIZATION);
+        let token = token_hash(value.as_bytes(), name == PROXY_AUTHORIZATION);
         // An unreadable credential costs the work of a wrong one.
-        let hash = TokenHash::of(token.as_deref().unwrap_or_default());
+        let hash = token.unwrap_or_else(|| TokenHash::of(b""));
         let group = self.tokens.get(&hash.bucket()).map_or(&[][..], Vec::as_slice);
         let index = group.iter().find(|(it, _)| it.is(&hash)).map(|(_, index)| *index);
         let index = index.filter(|_| token.is_some());
@@ -152,23 +166,75 @@ impl Directory {
     }
 }
 
-/// The token of `Bearer …`, and of `Basic …` where a proxy's URL carries it.
-fn token_of(value: &[u8], basic_too: bool) -> Option<Vec<u8>> {
+/// The hash of the token in `Bearer …`, and in `Basic …` where a proxy's URL carries it.
+fn token_hash(value: &[u8], basic_too: bool) -> Option<TokenHash> {
     let at = value.iter().position(|it| *it == b' ')?;
     let (scheme, rest) = value.split_at(at);
     let rest = rest.trim_ascii();
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        return Some(rest.to_vec());
+        return Some(TokenHash::of(rest));
     }
     if !basic_too || !scheme.eq_ignore_ascii_case(b"basic") {
         return None;
     }
     // `http://name:token@localhost:3840`, or the token alone in the place of the name.
-    let pair = BASE64_STANDARD.decode(rest).ok()?;
+    let pair = Zeroizing::new(BASE64_STANDARD.decode(rest).ok()?);
     let colon = pair.iter().position(|it| *it == b':').unwrap_or(pair.len());
     let (name, password) = pair.split_at(colon);
     let password = password.strip_prefix(b":").unwrap_or_default();
-    Some(if password.is_empty() { name } else { password }.to_vec())
+    Some(TokenHash::of(if password.is_empty() { name } else { password }))
+}
+
+/// A header that becomes one with a credential in it where hyphens are written as underscores.
+fn alias<'a>(provider: &dyn Provider, headers: &'a HeaderMap) -> Option<&'a HeaderName> {
+    let is_alias = |name: &&HeaderName| {
+        let meant = name.as_str().replace('_', "-");
+        meant != name.as_str()
+            && (meant == PROXY_AUTHORIZATION.as_str() || provider.is_credential(&meant))
+    };
+    headers.keys().filter(|it| it.as_str().contains('_')).find(is_alias)
+}
+
+/// Parameters whose name says that their value is a credential. No documented operation has one.
+const CREDENTIALS: [&str; 10] = [
+    "token",
+    "access_token",
+    "api_key",
+    "apikey",
+    "key",
+    "secret",
+    "signature",
+    "password",
+    "auth",
+    "authorization",
+];
+
+/// Whether a query is free of credentials, by the names of its parameters. The values are not looked
+/// at, so that nothing can tell of them.
+pub(crate) fn no_credential_in(query: Option<&str>) -> Result<(), Unidentified> {
+    let names = query.unwrap_or_default().split('&').map(|it| it.split('=').next().unwrap_or(it));
+    let named = |name: &str| {
+        let name = unescaped(name);
+        CREDENTIALS.into_iter().find(|it| name.eq_ignore_ascii_case(it.as_bytes()))
+    };
+    names.filter_map(named).next().map_or(Ok(()), |name| Err(Unidentified::InUrl { name }))
+}
+
+/// The bytes that a part of a query stands for.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let code = part.get(..2).and_then(|it| u8::from_str_radix(it, 16).ok());
+        match (code, part.get(2..)) {
+            (Some(code), Some(rest)) => {
+                bytes.push(code);
+                bytes.extend(rest.as_bytes());
+            }
+            _ => bytes.extend(part.as_bytes()),
+        }
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -246,6 +312,48 @@ mod tests {
         check(&known, &wrong, "the signature headers is not valid");
         check(&known, &signed("eyJ9")[..1], "the signature headers is not valid");
         check(&known, &signed("eyJ9")[1..2], "no credential was presented");
+    }
+
+    #[test]
+    fn underscores_make_no_credential() {
+        let mut known = directory();
+        known.add_nothing(0);
+        for name in ["x_gemini_apikey", "x-gemini_payload", "X_GEMINI-SIGNATURE"] {
+            check(&known, &one(name, "a"), "is taken for a credential by some servers");
+        }
+        check(&known, &one("proxy_authorization", "Bearer good"), "is taken for a credential");
+        let mut beside = signed("eyJ9");
+        beside.extend(one("x_gemini_apikey", "account-other"));
+        check(&known, &beside, "`x_gemini_apikey` is taken for a credential by some servers");
+        for name in ["x_gemini_account", "x_api_key", "authorization_", "_authorization"] {
+            check(&known, &one(name, "a"), "tok");
+        }
+    }
+
+    #[test]
+    fn credentials_do_not_belong_in_an_address() {
+        let named = |query: &str| match no_credential_in(Some(query)) {
+            Ok(()) => "",
+            Err(Unidentified::InUrl { name }) => name,
+            Err(other) => panic!("{other}"),
+        };
+        for name in CREDENTIALS {
+            assert_eq!(named(&format!("{name}=hunter2")), name);
+            assert_eq!(named(&format!("a=1&{}=hunter2&b=2", name.to_ascii_uppercase())), name);
+            assert_eq!(named(name), name, "without a value");
+            for near in [format!("{name}s=1"), format!("a{name}=1"), format!("a={name}")] {
+                assert_eq!(named(&near), "", "{near}");
+            }
+        }
+        assert_eq!(named("%74oken=hunter2"), "token");
+        assert_eq!(named("a=1&api%5Fkey=hunter2"), "api_key");
+        for plain in ["", "limit_trades=50&since=1", "symbol=token", "to%6den%=", "%", "%7", "&&="]
+        {
+            assert_eq!(named(plain), "", "{plain}");
+        }
+        assert_eq!(no_credential_in(None), Ok(()));
+        let said = no_credential_in(Some("token=hunter2")).unwrap_err().to_string();
+        assert!(!said.contains("hunter2"), "{said}");
     }
 
     #[test]

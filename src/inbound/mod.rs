@@ -10,6 +10,7 @@ mod head;
 mod identify;
 mod replay;
 mod target;
+mod throttle;
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -37,9 +38,10 @@ use self::crowd::Place;
 use self::gate::Gate;
 pub(crate) use self::gate::Unheard;
 pub(crate) use self::head::BadHead;
-pub(crate) use self::identify::{Caller, Directory, Entry, Unidentified};
+pub(crate) use self::identify::{Caller, Directory, Entry, Unidentified, no_credential_in};
 pub(crate) use self::replay::{Claim, Replays};
 pub(crate) use self::target::{Doors, Misdirected, target};
+pub(crate) use self::throttle::Throttle;
 use crate::message::{self, Body, BoxError, Incomplete};
 use crate::task::Tasks;
 

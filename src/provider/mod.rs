@@ -128,6 +128,9 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
     /// The signature that a request carries, if any part of one is there.
     fn presented<'a>(&self, headers: &'a HeaderMap) -> Option<Presented<'a>>;
 
+    /// Whether a header of this name, in lower case, is a part of the signature or what it signs.
+    fn is_credential(&self, name: &str) -> bool;
+
     /// Whether a call could be public data, which needs no client. Decided before the body is read.
     fn is_public(&self, routes: &Routes, method: &str, path: &str, headers: &HeaderMap) -> bool;
 

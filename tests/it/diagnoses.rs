@@ -96,7 +96,7 @@ async fn what_was_refused_before_it_was_sent_may_come_again() {
     let proxy = exchange.proxy(&Settings::default()).await;
     exchange.simulator.script(r#"{"path":"/v1/roles","do":{"rate_limited":true}}"#).unwrap();
     let payload = r#"{"request":"/v1/order/new","nonce":1,"symbol":"btcusd","amount":"0.01","price":"1000.00","side":"buy","type":"exchange limit"}"#;
-    let bot = proxy.bot().signing("account-standin", "stand-in-secret", payload);
+    let bot = proxy.bot().signing(Exchange::STAND_IN, Exchange::STAND_IN_SECRET, payload);
     assert_eq!(bot.post("/v1/order/new", "").await.told().2, "rate-limited");
     assert_eq!(bot.post("/v1/order/new", "").await.status, 200);
     assert_eq!(bot.post("/v1/order/new", "").await.told().2, "client-replay");

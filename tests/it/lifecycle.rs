@@ -160,7 +160,7 @@ async fn nothing_listening_there_is_a_promise_that_nothing_was_sent() {
     // The pool's connection dies, and with the listener gone no new one can be had.
     let address = exchange.simulator.address();
     drop(proxy.bot().post("/v1/balances", "").await);
-    let pair = ("account-standin", "stand-in-secret");
+    let pair = (Exchange::STAND_IN, Exchange::STAND_IN_SECRET);
     let payload =
         format!("{{\"request\":\"/v1/order/new\",\"nonce\":7,{}", ORDER.trim_start_matches('{'));
     let signing = proxy.bot().signing(pair.0, pair.1, &payload);

@@ -9,6 +9,7 @@
 
 mod catalog;
 mod command_line;
+mod credentials;
 mod diagnoses;
 mod egress;
 mod journal;

@@ -48,13 +48,13 @@ async fn unsigned_json_leaves_signed_as_documented() {
 async fn three_ways_to_say_who_one_is() {
     let (exchange, proxy) = stage().await;
     let bot = || proxy.bot().with("x-extra", "1").with("cookie", "a=b");
-    let basic = "Basic dTp0aGUtdG9rZW4tb2YtdGhlLWJvdA==";
+    let basic = &Exchange::basic();
     let payload = r#"{"request":"/v1/balances","nonce":"5"}"#;
     for bot in [
         bot(),
         bot().with_token(Exchange::TOKEN),
         bot().with("proxy-authorization", basic),
-        bot().signing("account-standin", "stand-in-secret", payload),
+        bot().signing(Exchange::STAND_IN, Exchange::STAND_IN_SECRET, payload),
     ] {
         assert_eq!(bot.post("/v1/balances", "").await.told().0, 200, "{bot:?}");
     }
@@ -108,7 +108,7 @@ async fn parameters_that_fit_no_header_are_refused_before_they_harm_a_connection
     refused(&answer, 431, "request-too-large", "InvalidJson");
     // What a client signed is all that it says.
     let payload = r#"{"request":"/v1/order/new","nonce":1}"#;
-    let bot = proxy.bot().signing("account-standin", "stand-in-secret", payload);
+    let bot = proxy.bot().signing(Exchange::STAND_IN, Exchange::STAND_IN_SECRET, payload);
     refused(&bot.post("/v1/order/new", ORDER).await, 400, "payload-ambiguous", "InvalidJson");
 }
 
@@ -127,7 +127,7 @@ async fn refusals_send_nothing() {
     let answer = proxy.bot().post("/v1/order/new", &long).await;
     refused(&answer, 413, "request-too-large", "InvalidJson");
     let other = r#"{"request":"/v1/order/cancel","nonce":1}"#;
-    let bot = proxy.bot().signing("account-standin", "stand-in-secret", other);
+    let bot = proxy.bot().signing(Exchange::STAND_IN, Exchange::STAND_IN_SECRET, other);
     let answer = bot.post("/v1/order/new", "").await;
     refused(&answer, 400, "payload-path-mismatch", "EndpointMismatch");
     assert_eq!(exchange.simulator.ledger().requests().len(), before);
@@ -184,13 +184,13 @@ async fn without_public_data_every_call_needs_a_client() {
 #[tokio::test]
 async fn a_forward_proxy_is_asked_in_its_own_words() {
     let (exchange, proxy) = stage().await;
-    let ask = |extra: &'static str, path: &'static str| {
+    let ask = |extra: &str, path: &str| {
         let text = format!(
             "POST http://api.gemini.com{path} HTTP/1.1\r\nHost: api.gemini.com\r\n{extra}Content-Length: 0\r\nConnection: close\r\n\r\n"
         );
         raw(proxy.address, text)
     };
-    let good = "Proxy-Authorization: Basic dTp0aGUtdG9rZW4tb2YtdGhlLWJvdA==\r\n";
+    let good = &format!("Proxy-Authorization: {}\r\n", Exchange::basic());
     assert!(ask(good, "/v1/balances").await.starts_with("HTTP/1.1 200 "));
     let wrong = ask("Proxy-Authorization: Basic dTp3cm9uZw==\r\n", "/v1/balances").await;
     assert!(wrong.starts_with("HTTP/1.1 407 "), "{wrong}");
@@ -224,7 +224,7 @@ async fn odd_codings_are_refused_on_the_wire() {
 #[tokio::test]
 async fn a_signed_order_counts_once_and_a_signed_read_may_repeat() {
     let (exchange, proxy) = stage().await;
-    let pair = ("account-standin", "stand-in-secret");
+    let pair = (Exchange::STAND_IN, Exchange::STAND_IN_SECRET);
     let order =
         format!("{{\"request\":\"/v1/order/new\",\"nonce\":7,{}", ORDER.trim_start_matches('{'));
     let bot = proxy.bot().signing(pair.0, pair.1, &order);

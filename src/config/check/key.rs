@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use toml::Spanned;
 
 use super::upstream::Draft;
@@ -75,7 +74,7 @@ pub(super) fn check(
     Some(Key {
         name: KeyName::new(name),
         upstream: upstream?,
-        credential: Arc::new(Credential::new(id.0, &SecretString::from(secret?.0))),
+        credential: Arc::new(Credential::upstream(id.0.clone(), &secret?.secret())),
         nonce: nonce.unwrap_or(nonce::Setting::Auto),
         unit,
         account: account.map(str::to_owned),

@@ -1,5 +1,6 @@
 //! Secrets in files: what is stripped, and who may read them.
 
+use super::super::{Loaded, search};
 use super::*;
 use std::os::unix::fs::symlink;
 
@@ -70,6 +71,120 @@ fn files_are_for_their_owner() {
 }
 
 #[test]
+fn nobody_else_can_put_another_file_in_its_place() {
+    let folder = Folder::new();
+    let path = folder.write("sub/secret", "account-7", 0o600);
+    for mode in [0o755, 0o750, 0o700, 0o500, 0o1777, 0o1775] {
+        folder.mode("sub", mode);
+        accept(&key_in(&path));
+    }
+    let sub = folder.0.join("sub");
+    let link = folder.0.join("link");
+    symlink(&path, &link).unwrap();
+    for mode in [0o775, 0o757, 0o777, 0o720] {
+        folder.mode("sub", mode);
+        // What counts is where the file lies, not the link to it.
+        for given in [&path, &link] {
+            check(
+                &key_in(given),
+                &[&format!(
+                    "2: keys[0].api_key.file: {} can be replaced by others (the mode of its folder is {mode:04o})\n  hint: chmod go-w {}",
+                    given.display(),
+                    sub.display()
+                )],
+            );
+        }
+    }
+    folder.mode("sub", 0o700);
+}
+
+/// Who reads, where it is not who runs the tests.
+struct Somebody(Variables);
+
+impl Lookup for Somebody {
+    fn var(&self, name: &str) -> Option<OsString> {
+        self.0.var(name)
+    }
+
+    fn user(&self) -> u32 {
+        4_242
+    }
+}
+
+#[test]
+fn files_and_their_folders_belong_to_the_user_or_to_root() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let folder = Folder::new();
+    let path = folder.write("sub/secret", "account-7", 0o600);
+    let sub = folder.0.join("sub");
+    let read = || {
+        let read = parse(
+            &key_in(&path),
+            Path::new("proxy.toml"),
+            &Somebody(usual()),
+            &Overrides::default(),
+            NOW,
+        );
+        read.map(drop).map_err(|it| it.to_string()).err().unwrap_or_default()
+    };
+    let root = std::fs::metadata(&path).unwrap().uid() == 0;
+    if root {
+        assert_eq!(read(), "", "root reads and replaces everything anyway");
+        chown(&path, Some(65_534), None).unwrap();
+    }
+    let said = read();
+    assert!(said.contains("belongs to user"), "{said}");
+    assert!(said.contains(&format!("hint: chown 4242 {}", path.display())), "{said}");
+    if root {
+        chown(&path, Some(4_242), None).unwrap();
+        assert_eq!(read(), "");
+        chown(&sub, Some(65_534), None).unwrap();
+        let said = read();
+        assert!(said.contains("can be replaced by user 65534"), "{said}");
+        assert!(said.contains(&format!("hint: chown 4242 {}", sub.display())), "{said}");
+    }
+}
+
+#[test]
+fn the_configuration_is_not_for_everyone_to_change() {
+    let folder = Folder::new();
+    let search = |path: &Path| search(Some(path), &[], &usual(), &Overrides::default(), NOW);
+    let text = "[[keys]]\napi_key = \"account-7\"\napi_secret = { env = \"SECRET\" }\n";
+    let path = folder.write("proxy.toml", text, 0o644);
+    let warned = |path: &Path| match search(path).unwrap() {
+        Loaded::File(config) => config.warnings.iter().any(|it| it.contains("by its group")),
+        Loaded::Environment(..) => panic!("there is a file"),
+    };
+    for (mode, expected) in [(0o600, false), (0o644, false), (0o664, true), (0o620, true)] {
+        folder.mode("proxy.toml", mode);
+        assert_eq!(warned(&path), expected, "{mode:o}");
+    }
+    for mode in [0o646, 0o666, 0o602] {
+        folder.mode("proxy.toml", mode);
+        let said = search(&path).unwrap_err().to_string();
+        let hint = format!(
+            "can be changed by everyone (its mode is {mode:04o})\n  hint: chmod go-w {}",
+            path.display()
+        );
+        assert!(said.contains(&hint), "{said}");
+    }
+}
+
+/// Opening one for reading waits for a writer, unless it is asked not to.
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let folder = Folder::new();
+    let path = folder.0.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    check(
+        &key_in(&path),
+        &[&format!("2: keys[0].api_key.file: {} is no ordinary file", path.display())],
+    );
+    check(&key_in(Path::new("/dev/null")), &["2: keys[0].api_key.file: /dev/null is no ordinary"]);
+}
+
+#[test]
 fn paths_are_relative_to_the_configuration() {
     let folder = Folder::new();
     folder.write("secrets/key", "account-7\n", 0o600);
@@ -116,4 +231,22 @@ fn systemd_hands_credentials_over() {
     assert!(config.warnings.iter().any(|it| it.contains("everyone")), "{:?}", config.warnings);
     let problems = with(&folder.0).unwrap_err().to_string();
     assert!(problems.contains("api_key.systemd: cannot read"), "{problems}");
+}
+
+#[test]
+fn a_secret_in_the_place_of_a_path_is_not_repeated() {
+    let secret = "4Jx9QvLwT7rZ2mKe8bNd";
+    for typed in [secret, "4Jx9/vLwT7rZ+mKe8bNd=="] {
+        let said = read(&key_in(Path::new(typed))).unwrap_err().to_string();
+        assert!(said.contains("looks like a secret itself") && !said.contains(typed), "{said}");
+    }
+    for path in ["gemini_api_secret", "Secrets2/Key.txt/Of4Trading1", "/4Jx9QvLwT7rZ2mKe8bNd"] {
+        let said = read(&key_in(Path::new(path))).unwrap_err().to_string();
+        assert!(said.contains("cannot read") && said.contains(path), "{said}");
+    }
+    let folder = Folder::new();
+    folder.write(secret, "account-7", 0o600);
+    let origin = folder.0.join("proxy.toml");
+    let text = key_in(Path::new(secret));
+    parse(&text, &origin, &usual(), &Overrides::default(), NOW).unwrap();
 }

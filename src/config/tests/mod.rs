@@ -120,16 +120,27 @@ impl Folder {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target"))
             .join(format!("config-{}", crate::clock::ulid(NOW)));
         std::fs::create_dir_all(&path).unwrap();
-        Self(path.canonicalize().unwrap())
+        let folder = Self(path.canonicalize().unwrap());
+        folder.mode("", 0o700);
+        folder
     }
 
     fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.0.join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let parent = path.parent().unwrap();
+        std::fs::create_dir_all(parent).unwrap();
+        // Whatever this user's files are for.
+        std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o700)).unwrap();
         std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        self.mode(name, mode);
         path
+    }
+
+    fn mode(&self, name: &str, mode: u32) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(self.0.join(name), permissions).unwrap();
     }
 }
 

@@ -89,7 +89,7 @@ fn two_variables_are_enough() {
     assert!(stand_in.is_key(pair.key.as_bytes()));
     assert_ne!(start(&BOTH).unwrap().1.secret, pair.secret);
     let shown = format!("{config:?}{pair:?}");
-    assert!(!shown.contains(&pair.secret) && !shown.contains(PLANTED), "{shown}");
+    assert!(!shown.contains(pair.secret.as_str()) && !shown.contains(PLANTED), "{shown}");
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
 }
 
@@ -141,4 +141,43 @@ fn a_place_that_cannot_be_looked_at_is_not_passed_over() {
     let path = folder.write("file", "", 0o644).join("proxy.toml");
     let problems = find(None, &[&path], &variables(BOTH)).unwrap_err().to_string();
     assert!(problems.contains("cannot read"), "{problems}");
+}
+
+/// Whatever is printed of what was typed, before and after it is checked.
+#[test]
+fn debug_shows_no_secret_wherever_it_was_typed() {
+    use super::super::file::{File, Hidden};
+    use super::super::{Loaded, source};
+    use secrecy::zeroize::Zeroizing;
+    use serde::Deserialize as _;
+
+    for text in [
+        "[[keys]]\napi_key = \"PLANTED\"",
+        "[[keys]]\napi_secret = \"PLANTED\"",
+        "[[keys]]\napi_key = { value = \"PLANTED\" }",
+        "[[keys]]\napi_secret = { value = \"PLANTED\" }",
+        "[[clients]]\ncredential = { token_sha256 = \"PLANTED\" }",
+        "[[clients]]\ncredential = { key = \"PLANTED\", secret = { value = \"PLANTED\" } }",
+        "[[clients]]\ncredential = [{ secret = \"PLANTED\" }, { key = { value = \"PLANTED\" } }]",
+        "[[upstreams]]\nlisten = [\"PLANTED\"]",
+    ] {
+        let text = text.replace("PLANTED", PLANTED);
+        let file = File::deserialize(toml::de::Deserializer::parse(&text).unwrap()).unwrap();
+        let shown = format!("{file:?} {file:#?}");
+        assert!(!shown.contains(PLANTED) && shown.contains("Hidden"), "{shown}");
+    }
+    let pair =
+        || StandInPair { key: PLANTED.to_owned(), secret: Zeroizing::new(PLANTED.to_owned()) };
+    let config = || start(&BOTH).unwrap().0;
+    let env = variables([("A", PLANTED)]);
+    let vault = source::Vault { env: &env, base: Path::new("") };
+    for shown in [
+        format!("{:?}", Hidden(PLANTED.to_owned())),
+        format!("{:?}", Hidden(PLANTED.to_owned()).secret()),
+        format!("{:?}", pair()),
+        format!("{:?}", Loaded::Environment(config(), pair())),
+        format!("{:?}", vault.variable("A")),
+    ] {
+        assert!(!shown.contains(PLANTED), "{shown}");
+    }
 }

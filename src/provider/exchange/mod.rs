@@ -75,6 +75,10 @@ impl Provider for Exchange {
         Some(Presented { key: bytes(key), payload, signature: bytes(signature) })
     }
 
+    fn is_credential(&self, name: &str) -> bool {
+        [API_KEY, PAYLOAD, SIGNATURE].contains(&name)
+    }
+
     fn is_public(&self, routes: &Routes, method: &str, path: &str, headers: &HeaderMap) -> bool {
         match routes.find(method, path) {
             Route::Found(operation) => operation.is_public() && method == "GET",

@@ -1,16 +1,19 @@
 //! The built binary before a simulated exchange.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use geminid::simulator::{KeySpec, NonceRule, Options, Role, Simulator};
 
-use super::{Bot, command};
+use super::{Bot, canary, command};
 
 /// How long anything may take before a test is given up: far longer than it ever does.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +29,8 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 pub(crate) struct Dir(PathBuf);
 
-/// What differs from the usual configuration.
+/// What differs from the usual configuration. In clients `TOKEN` stands for the token's hash, and
+/// `STAND_IN_SECRET` for that secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Put under the key `trading`.
@@ -45,27 +49,36 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let client = "credential = [{ none = true }, { token_sha256 = \"TOKEN\" }, { key = \"account-standin\", secret = { value = \"stand-in-secret\" } }]\nscopes = [\"trader\"]";
+        let client = "credential = [{ none = true }, { token_sha256 = \"TOKEN\" }, { key = \"account-standin\", secret = { value = \"STAND_IN_SECRET\" } }]\nscopes = [\"trader\"]";
         let api_key = Exchange::KEY;
         Self { key: "", client, more: "", arguments: &[], upstream: "", environment: &[], api_key }
     }
 }
 
-/// A running proxy; it is killed when it is dropped.
+/// A running proxy, at its wordiest; it is killed when it is dropped. However it ends, nothing that it
+/// has said or written holds a planted secret.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     log: Arc<(Mutex<Vec<String>>, Condvar)>,
+    /// One for stderr, one for stdout.
+    readers: Vec<JoinHandle<Vec<u8>>>,
+    state: PathBuf,
 }
 
 impl Exchange {
+    // Worth nothing anywhere. Looked for in all that comes out: `canary`.
     pub(crate) const KEY: &'static str = "account-realTrader00001";
-    pub(crate) const SECRET: &'static str = "the-real-secret-of-the-trader";
+    pub(crate) const SECRET: &'static str = "ZmXiRvy+rXQNP5Y0RQ4r/kQop868TtVxPKz1";
     pub(crate) const AUDITOR: &'static str = "account-realAuditor0002";
+    pub(crate) const AUDITOR_SECRET: &'static str = "O2M03bo+G2JlnNoeWrk8/ftldcXO17C2ELC5";
     pub(crate) const MASTER: &'static str = "master-realGroup00003";
-    pub(crate) const TOKEN: &'static str = "the-token-of-the-bot";
+    pub(crate) const MASTER_SECRET: &'static str = "d0HLG4g+qicq6Pc8WiwF/I93wEn811SnfO0u";
+    pub(crate) const TOKEN: &'static str = "Hbgkr9r+jQvEef0HnKdm/R89U2MflaHrdNDkSxUa";
+    pub(crate) const STAND_IN: &'static str = "account-standin";
+    pub(crate) const STAND_IN_SECRET: &'static str = "G0UGJcr+z5WK25mq9YV8/bY16cl1lsOgapOM";
 
     pub(crate) async fn start(nonce: NonceRule) -> Self {
         Self::start_with(nonce, |_| {}).await
@@ -75,9 +88,9 @@ impl Exchange {
         let mut trader = KeySpec::new(Self::KEY, Self::SECRET);
         trader.nonce = nonce;
         trader.roles = vec![Role::Trader, Role::FundManager];
-        let mut auditor = KeySpec::new(Self::AUDITOR, "the-real-secret-of-the-auditor");
+        let mut auditor = KeySpec::new(Self::AUDITOR, Self::AUDITOR_SECRET);
         auditor.roles = vec![Role::Auditor];
-        let mut master = KeySpec::new(Self::MASTER, "the-real-secret-of-the-master");
+        let mut master = KeySpec::new(Self::MASTER, Self::MASTER_SECRET);
         master.roles = vec![Role::Administrator, Role::Trader];
         master.accounts = vec!["primary".to_owned(), "cold".to_owned()];
         let keys = vec![trader, auditor, master];
@@ -91,6 +104,11 @@ impl Exchange {
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("ca.pem"), simulator.ca_pem()).unwrap();
         Self { simulator, dir: Dir(dir) }
+    }
+
+    /// The client's token as a proxy's URL carries it.
+    pub(crate) fn basic() -> String {
+        format!("Basic {}", BASE64_STANDARD.encode(format!("u:{}", Self::TOKEN)))
     }
 
     /// Ends the exchange and starts another in its place, with the same keys' marks begun anew.
@@ -144,8 +162,9 @@ impl Exchange {
 
     pub(crate) async fn proxy_unready(&self, state: &str, settings: &Settings) -> Proxy {
         let mut command = self.serve(state, settings);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        tokio::task::spawn_blocking(|| Proxy::watch(child)).await.unwrap()
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let state = self.dir.0.join(state);
+        tokio::task::spawn_blocking(|| Proxy::watch(child, state)).await.unwrap()
     }
 
     fn serve(&self, state: &str, settings: &Settings) -> Command {
@@ -154,6 +173,7 @@ impl Exchange {
         std::fs::write(&file, text).unwrap();
         let mut command = command();
         command.args(["serve", "--log-format", "json", "--config"]).arg(&file);
+        command.env("GEMINID_LOG_LEVEL", "trace");
         command.envs(settings.environment.iter().copied());
         command.args(settings.arguments);
         command
@@ -162,8 +182,10 @@ impl Exchange {
     fn configuration(&self, state: &str, settings: &Settings) -> String {
         let Settings { key, client, more, upstream, api_key, .. } = settings;
         let token = sha256(Self::TOKEN);
-        let client = client.replace("TOKEN", &token);
-        let more = more.replace("TOKEN", &token);
+        let filled = |it: &str| {
+            it.replace("STAND_IN_SECRET", Self::STAND_IN_SECRET).replace("TOKEN", &token)
+        };
+        let (client, more) = (filled(client), filled(more));
         format!(
             r#"
 listen = {{ admin = "127.0.0.1:0" }}
@@ -185,12 +207,12 @@ api_secret = {{ value = "{secret}" }}
 [[keys]]
 name = "reporting"
 api_key = "{auditor}"
-api_secret = {{ value = "the-real-secret-of-the-auditor" }}
+api_secret = {{ value = "{auditor_secret}" }}
 
 [[keys]]
 name = "group"
 api_key = "{master}"
-api_secret = {{ value = "the-real-secret-of-the-master" }}
+api_secret = {{ value = "{master_secret}" }}
 account = "primary"
 
 [[clients]]
@@ -202,7 +224,9 @@ key = "trading"
             url = self.simulator.url(),
             secret = Self::SECRET,
             auditor = Self::AUDITOR,
+            auditor_secret = Self::AUDITOR_SECRET,
             master = Self::MASTER,
+            master_secret = Self::MASTER_SECRET,
         )
     }
 }
@@ -215,15 +239,29 @@ impl Drop for Dir {
 
 impl Proxy {
     /// Collects the log, and reads from it where the proxy listens.
-    fn watch(mut child: Child) -> Self {
+    fn watch(mut child: Child, state: PathBuf) -> Self {
         let log: Arc<(Mutex<Vec<String>>, Condvar)> = Arc::default();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut stdout = child.stdout.take().unwrap();
         let into = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                into.0.lock().unwrap().push(line);
-                into.1.notify_all();
+        let lines = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            loop {
+                let began = all.len();
+                match stderr.read_until(b'\n', &mut all) {
+                    Ok(0) | Err(_) => return all,
+                    Ok(_) => {
+                        let line = String::from_utf8_lossy(&all[began..]).trim_end().to_owned();
+                        into.0.lock().unwrap().push(line);
+                        into.1.notify_all();
+                    }
+                }
             }
+        });
+        let data = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            stdout.read_to_end(&mut all).ok();
+            all
         });
         let address = |word: &str| {
             let line = wait_for(&log, |line| line.contains(word));
@@ -231,7 +269,7 @@ impl Proxy {
             line["address"].as_str().unwrap().parse().unwrap()
         };
         let (serving, admin) = (address("\"serving\""), address("probes and metrics"));
-        Self { child, address: serving, admin, log }
+        Self { child, address: serving, admin, log, readers: vec![lines, data], state }
     }
 
     pub(crate) fn bot(&self) -> Bot {
@@ -254,9 +292,14 @@ impl Proxy {
     }
 
     /// Ends it by SIGTERM and waits.
-    pub(crate) async fn terminate(mut self) -> ExitStatus {
+    pub(crate) async fn terminate(self) -> ExitStatus {
+        self.end("-TERM").await
+    }
+
+    /// Sends it a signal that ends it, and waits.
+    pub(crate) async fn end(mut self, signal: &str) -> ExitStatus {
         let id = self.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        let status = Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(status.success());
         tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap()
     }
@@ -272,6 +315,11 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        let mut hits = canary::search_directory(&self.state);
+        for reader in self.readers.drain(..) {
+            hits.extend(canary::search("the proxy's output", &reader.join().unwrap_or_default()));
+        }
+        canary::none(&hits);
     }
 }
 

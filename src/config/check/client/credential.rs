@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use toml::Spanned;
 
 use super::super::key::{check_key_text, check_secret, read_text};
@@ -120,7 +119,7 @@ fn check_pair(
         report.problem(&at, message, "such as \"account-standin-1\"");
         return None;
     }
-    let pair = Credential::new(text.0, &SecretString::from(secret?.0));
+    let pair = Credential::new(text.0.clone(), &secret?.secret());
     Some(ClientCredential::StandIn(Arc::new(pair)))
 }
 
