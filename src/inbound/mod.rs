@@ -194,3 +194,6 @@ pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let named = |fault: io::Error| io::Error::new(fault.kind(), format!("{address}: {fault}"));
     TcpListener::bind(address).await.map_err(named)
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,3 +194,18 @@ proptest! {
         prop_assert_eq!(through(&pieces), through(&[stream.as_bytes()]));
     }
 }
+
+/// The library looks for the end of the stream and writes the answer in one go: both wait at once.
+#[tokio::test(start_paused = true)]
+async fn who_takes_no_answer_is_cut_while_the_end_is_looked_for() {
+    let Talk { client: _client, gate, place: _place } = talk(16);
+    let (mut reading, mut writing) = tokio::io::split(gate);
+    let (mut room, answer) = ([0; 10], [b'x'; 100]);
+    let writing = async { writing.write_all(&answer).await.map_err(|it| it.kind()) };
+    tokio::select! {
+        biased;
+        _ = reading.read(&mut room) => unreachable!(),
+        written = writing => assert_eq!(written, Err(io::ErrorKind::TimedOut)),
+        () = sleep(Duration::from_secs(300)) => panic!("nobody counted"),
+    }
+}
