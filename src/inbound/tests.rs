@@ -8,7 +8,8 @@ use super::*;
 
 const GET: &str = "GET /one HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CHUNKED: &str = "POST /two HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
-const PANICS: &str = "POST /panic HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+const PANICS: &str =
+    "POST /panic HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
 
 /// What comes back for `sent`, until the connection ends.
 async fn answers(sent: &str) -> String {
@@ -53,6 +54,12 @@ async fn only_the_last_request_ends_the_connection() {
 
 #[tokio::test]
 async fn nothing_unjudged_is_read_after_a_panic() {
-    check(&answers(&[PANICS, "get / HTTP/1.1\r\nHost : x\r\n\r\n"].concat()).await, &["a fault in the proxy"]);
-    check(&answers(&[PANICS, "get / HTTP/1.1\nHost: x\n\n"].concat()).await, &["a fault in the proxy"]);
+    check(
+        &answers(&[PANICS, "get / HTTP/1.1\r\nHost : x\r\n\r\n"].concat()).await,
+        &["a fault in the proxy"],
+    );
+    check(
+        &answers(&[PANICS, "get / HTTP/1.1\nHost: x\n\n"].concat()).await,
+        &["a fault in the proxy"],
+    );
 }

@@ -79,20 +79,6 @@ fn one_request_after_another() {
     check(&[CHUNKED, "bad"].concat(), &[CHUNKED, "bad"].concat(), None);
 }
 
-#[test]
-fn a_request_that_nothing_can_follow_says_so() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        for (sent, last) in [(GET, false), (POST, false), (CHUNKED, true)] {
-            let Talk { mut client, mut gate, place } = talk(1 << 20);
-            client.write_all(sent.as_bytes()).await.unwrap();
-            let mut out = vec![0; sent.len()];
-            gate.read_exact(&mut out).await.unwrap();
-            assert_eq!(place.seat.is_last(), last, "{sent}");
-        }
-    });
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_head_that_never_ends_is_refused_in_time() {
     let Talk { mut client, mut gate, place } = talk(1 << 10);
