@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
@@ -21,6 +21,8 @@ const FEWEST: u64 = 8;
 const KEPT_DESCRIPTORS: u64 = 32;
 /// How many are told at one time that there is no seat. The next are closed without a word.
 const MAX_STANDING: usize = 8;
+/// Who was asked to leave may be so many in a seat's stead: one for each so many seats.
+const LEAVING: usize = 8;
 /// The value of `waits_since` while a request is being answered.
 const ATTENDED: u64 = 0;
 
@@ -38,6 +40,8 @@ struct Places {
     seats: HashMap<u64, Arc<Seat>>,
     by_peer: HashMap<IpAddr, usize>,
     n_standing: usize,
+    // Who was asked to leave and is still there: an answer is still taken, or a request came meanwhile.
+    n_leaving: usize,
 }
 
 /// One connection, as its parts and the crowd see it.
@@ -46,7 +50,6 @@ pub(super) struct Seat {
     peer: IpAddr,
     waits_since: AtomicU64,
     leave: Notify,
-    last: AtomicBool,
     unheard: OnceLock<Unheard>,
 }
 
@@ -90,7 +93,6 @@ impl Crowd {
             peer,
             waits_since: AtomicU64::new(number),
             leave: Notify::new(),
-            last: AtomicBool::new(false),
             unheard: if seated { OnceLock::new() } else { Unheard::Crowded.into() },
         });
         if seated {
@@ -114,13 +116,16 @@ impl Places {
     /// Whether there is a seat for `peer`, or one was made free.
     fn make_room(&mut self, peer: IpAddr, crowd: &Crowd) -> bool {
         if self.by_peer.get(&peer).is_some_and(|it| *it >= crowd.most_of_one) {
-            return self.dismiss(|seat| seat.peer == peer);
+            return self.dismiss(crowd, |seat| seat.peer == peer);
         }
-        self.seats.len() < crowd.most || self.dismiss(|_| true)
+        self.seats.len() < crowd.most || self.dismiss(crowd, |_| true)
     }
 
     /// Asks whoever of those has waited longest to leave.
-    fn dismiss(&mut self, of: impl Fn(&Seat) -> bool) -> bool {
+    fn dismiss(&mut self, crowd: &Crowd, of: impl Fn(&Seat) -> bool) -> bool {
+        if self.n_leaving > crowd.most / LEAVING {
+            return false;
+        }
         let waiting =
             self.seats.iter().filter(|(_, seat)| of(seat)).filter_map(|(number, seat)| {
                 let since = seat.waits_since.load(Ordering::Relaxed);
@@ -128,6 +133,7 @@ impl Places {
             });
         let Some((_, longest)) = waiting.min() else { return false };
         if let Some(seat) = self.leave(longest) {
+            self.n_leaving += 1;
             seat.ask_to_leave();
         }
         true
@@ -158,7 +164,8 @@ impl Drop for Place {
         let mut places = self.crowd.places();
         match self.number {
             // Who was asked to leave has no seat any more.
-            Some(number) => drop(places.leave(number)),
+            Some(number) if places.leave(number).is_none() => places.n_leaving -= 1,
+            Some(_) => {}
             None => places.n_standing -= 1,
         }
     }
@@ -188,16 +195,6 @@ impl Seat {
 
     pub(super) fn unheard(&self) -> Option<Unheard> {
         self.unheard.get().copied()
-    }
-
-    /// Says that nothing can be read after this request.
-    pub(super) fn last_request(&self) {
-        self.last.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the connection ends with the request that is being answered.
-    pub(super) fn is_last(&self) -> bool {
-        self.last.load(Ordering::Relaxed) || self.unheard.get().is_some()
     }
 }
 
@@ -268,5 +265,17 @@ mod tests {
         drop(standing);
         drop(busy);
         assert_eq!(sit(&crowd, ONE).seat.unheard(), None);
+    }
+
+    #[test]
+    fn who_leaves_slowly_is_not_replaced_for_ever() {
+        let crowd = crowd();
+        let all: Vec<_> = [ONE, OTHER].repeat(4).into_iter().map(|it| sit(&crowd, it)).collect();
+        let more: Vec<_> = (0..4).map(|_| sit(&crowd, OTHER)).collect();
+        let seated = more.iter().filter(|it| it.seat.unheard().is_none()).count();
+        assert_eq!(seated, 2, "as long as nobody whose seat was given away has gone");
+        drop(all);
+        assert_eq!(sit(&crowd, ONE).seat.unheard(), None);
+        assert_eq!(crowd.places().n_leaving, 0);
     }
 }

@@ -21,7 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -30,7 +32,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tower::{ServiceBuilder, service_fn};
+use tower::{Service as _, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use self::crowd::Crowd;
@@ -136,23 +138,30 @@ where
     }
     let place = Arc::new(place);
     let seat = Arc::clone(&place.seat);
-    let answer = service_fn(move |mut request: Request<Incoming>| {
+    let handle = service_fn(move |request| {
+        let answer = handle(request, peer);
+        async move { Ok::<_, BoxError>(answer.await) }
+    });
+    let guarded = ServiceBuilder::new().layer(CatchPanicLayer::custom(after_panic)).service(handle);
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let attended = place.attend();
-        let seat = Arc::clone(&place.seat);
-        if let Some(unheard) = seat.unheard().filter(|_| gate::is_placeholder(&request)) {
+        let unheard = place.seat.unheard().filter(|_| gate::is_placeholder(&request));
+        // The gate judges nothing after these, so nothing after them may be read: not after a panic either.
+        let has = |name| request.headers().contains_key(name);
+        let last = unheard.is_some() || has(TRANSFER_ENCODING) || has(UPGRADE);
+        if let Some(unheard) = unheard {
             request.extensions_mut().insert(unheard);
         }
-        let answer = handle(request, peer);
+        let answer = guarded.clone().call(request);
         async move {
-            let mut answer = answer.await;
-            if seat.is_last() {
+            let mut answer = answer.await?;
+            if last {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             drop(attended);
             Ok::<_, BoxError>(answer)
         }
     });
-    let service = ServiceBuilder::new().layer(CatchPanicLayer::custom(after_panic)).service(answer);
     let socket = TokioIo::new(Gate::new(stream, Arc::clone(&seat)));
     let mut connection = http1::Builder::new()
         .max_buf_size(MAX_BUFFER)
@@ -196,3 +205,6 @@ pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let named = |fault: io::Error| io::Error::new(fault.kind(), format!("{address}: {fault}"));
     TcpListener::bind(address).await.map_err(named)
 }
+
+#[cfg(test)]
+mod tests;

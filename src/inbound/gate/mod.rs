@@ -66,8 +66,8 @@ pub(super) struct Gate<S> {
     // Whether an empty line before this head was passed over.
     forgave: bool,
     ticks: Ticks,
-    n_idle: u32,
-    n_stalled: u32,
+    idle_since: u32,
+    stalled_since: Option<u32>,
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
@@ -93,8 +93,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
             seen: 0,
             forgave: false,
             ticks: Ticks::new(),
-            n_idle: 0,
-            n_stalled: 0,
+            idle_since: 0,
+            stalled_since: None,
             lingering: None,
         };
         if gate.seat.unheard().is_some() {
@@ -181,14 +181,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     }
 
     fn expect(&mut self, framing: Framing) {
-        (self.seen, self.forgave, self.n_idle) = (0, false, 0);
+        (self.seen, self.forgave, self.idle_since) = (0, false, self.ticks.n);
         self.expects = match framing {
             Framing::Length(0) => Expects::Head,
             Framing::Length(length) => Expects::Body(length),
-            Framing::Rest => {
-                self.seat.last_request();
-                Expects::Rest
-            }
+            Framing::Rest => Expects::Rest,
         };
     }
 
@@ -226,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
             return Poll::Ready(Ok(true));
         }
         if self.held.is_empty() {
-            self.n_idle = 0;
+            self.idle_since = self.ticks.n;
         }
         self.held.extend_from_slice(fresh);
         buffer.set_filled(before);
@@ -235,20 +232,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
 
     /// Looks at the time while nothing comes.
     fn poll_patience(&mut self, context: &mut Context<'_>) {
-        self.n_idle += self.ticks.poll(context);
+        let n_idle = self.ticks.poll(context) - self.idle_since;
         if self.expects != Expects::Head {
             return;
         }
-        if !self.held.is_empty() && self.n_idle >= HEAD_TICKS {
+        if !self.held.is_empty() && n_idle >= HEAD_TICKS {
             self.refuse_for(Unheard::Slow);
-        } else if self.n_idle >= IDLE_TICKS {
+        } else if n_idle >= IDLE_TICKS {
             // Deliberately no end of file: a request that is being answered would be dropped by it.
             self.seat.ask_to_leave();
         }
     }
 
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let quiet = self.held.is_empty() && self.expects == Expects::Head;
+        // Of a head that is still coming in, nothing was answered.
+        let quiet = self.expects == Expects::Head;
         let (rest, n_read) = match &mut self.lingering {
             None if quiet => return Poll::Ready(()),
             None => self.lingering.insert((Box::pin(sleep(LINGER)), 0)),
@@ -271,11 +269,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.n_stalled = 0;
+            self.stalled_since = None;
             return written;
         }
-        self.n_stalled += self.ticks.poll(context);
-        if self.n_stalled < STALL_TICKS {
+        let now = self.ticks.poll(context);
+        if now - *self.stalled_since.get_or_insert(now) < STALL_TICKS {
             return Poll::Pending;
         }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no answer")))
@@ -363,23 +361,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
 struct Ticks {
     // Made when it is first waited for.
     next: Option<Pin<Box<Sleep>>>,
+    // So many were seen to pass.
+    n: u32,
 }
 
 impl Ticks {
     const fn new() -> Self {
-        Self { next: None }
+        Self { next: None, n: 0 }
     }
 
-    /// How many have passed since the last call.
+    /// How many have passed in all: two wait on the same ticks, and neither takes the other's.
     fn poll(&mut self, context: &mut Context<'_>) -> u32 {
         let next = self.next.get_or_insert_with(|| Box::pin(sleep(TICK)));
-        let mut n = 0;
         // A process that was stopped for long has lost one tick, not many: its clients were not slow.
         while next.as_mut().poll(context).is_ready() {
             next.set(sleep(TICK));
-            n += 1;
+            self.n += 1;
         }
-        n
+        self.n
     }
 }
 

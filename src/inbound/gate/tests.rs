@@ -79,20 +79,6 @@ fn one_request_after_another() {
     check(&[CHUNKED, "bad"].concat(), &[CHUNKED, "bad"].concat(), None);
 }
 
-#[test]
-fn a_request_that_nothing_can_follow_says_so() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        for (sent, last) in [(GET, false), (POST, false), (CHUNKED, true)] {
-            let Talk { mut client, mut gate, place } = talk(1 << 20);
-            client.write_all(sent.as_bytes()).await.unwrap();
-            let mut out = vec![0; sent.len()];
-            gate.read_exact(&mut out).await.unwrap();
-            assert_eq!(place.seat.is_last(), last, "{sent}");
-        }
-    });
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_head_that_never_ends_is_refused_in_time() {
     let Talk { mut client, mut gate, place } = talk(1 << 10);
@@ -192,5 +178,20 @@ proptest! {
             rest = more;
         }
         prop_assert_eq!(through(&pieces), through(&[stream.as_bytes()]));
+    }
+}
+
+/// The library looks for the end of the stream and writes the answer in one go: both wait at once.
+#[tokio::test(start_paused = true)]
+async fn who_takes_no_answer_is_cut_while_the_end_is_looked_for() {
+    let Talk { client: _client, gate, place: _place } = talk(16);
+    let (mut reading, mut writing) = tokio::io::split(gate);
+    let (mut room, answer) = ([0; 10], [b'x'; 100]);
+    let writing = async { writing.write_all(&answer).await.map_err(|it| it.kind()) };
+    tokio::select! {
+        biased;
+        _ = reading.read(&mut room) => unreachable!(),
+        written = writing => assert_eq!(written, Err(io::ErrorKind::TimedOut)),
+        () = sleep(Duration::from_secs(300)) => panic!("nobody counted"),
     }
 }
