@@ -116,6 +116,7 @@ pub(crate) async fn read(
         Held::Whole(bytes) if refused && !is_encoded(&head.headers) => {
             read_body(bytes, |it| mask(key, it))
         }
+        Held::Whole(_) if refused => Said::Text("a compressed body".to_owned()),
         Held::Whole(_) | Held::Stream(_) => Said::Empty,
     };
     let answer = Answer { status, body: said };
