@@ -222,7 +222,8 @@ async fn reads_meet_the_same_faults_and_may_be_repeated() {
 #[tokio::test]
 async fn an_exchange_that_cannot_be_reached_was_sent_nothing() {
     let mut exchange = Exchange::start(NonceRule::Increasing).await;
-    let upstream = "timeout = { connect = \"200ms\", order = \"1s\", read = \"1s\" }";
+    let upstream =
+        "dev_upstream = true\ntimeout = { connect = \"200ms\", order = \"1s\", read = \"1s\" }";
     let settings = Settings { upstream, ..Settings::default() };
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     // 192.0.2.0/24 and `.invalid` are for documents (RFC 5737, RFC 6761): nobody is there.
