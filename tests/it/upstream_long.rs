@@ -62,7 +62,9 @@ impl Bench {
         self.exchange.simulator.clear_script();
         let rule = json!({"path": "/v1/mytrades", "do": fault});
         self.exchange.simulator.script(&rule.to_string()).unwrap();
-        read(self.proxy.address, pause).await
+        let reading = read(self.proxy.address, pause);
+        // One without end is one that nobody cuts.
+        tokio::time::timeout(Duration::from_secs(60), reading).await.expect("its end")
     }
 }
 
