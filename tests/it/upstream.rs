@@ -19,10 +19,14 @@ fn raw(text: &str) -> Value {
 }
 
 /// What an order is answered with, what its client is told, and whether the connection is kept.
-fn strange() -> Vec<(Value, Told, bool)> {
-    let two = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: ";
+type Case = (Value, Told, bool);
+
+fn strange() -> Vec<Case> {
+    [as_it_should_be(), lengths(), statuses(), no_http(), heads_and_clocks()].concat()
+}
+
+fn as_it_should_be() -> Vec<Case> {
     vec![
-        // As it should be.
         (raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), EXECUTED, true),
         (raw("HTTP/1.1 204 No Content\r\n\r\n"), (204, "executed", ""), true),
         (raw("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"), (204, "executed", ""), true),
@@ -33,7 +37,12 @@ fn strange() -> Vec<(Value, Told, bool)> {
             EXECUTED,
             true,
         ),
-        // Lengths.
+    ]
+}
+
+fn lengths() -> Vec<Case> {
+    let two = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: ";
+    vec![
         (raw(&format!("{two}2\r\n\r\n{{}}")), EXECUTED, true),
         (raw(&format!("{two}3\r\n\r\n{{}}")), CLOSED, false),
         (raw("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}"), CLOSED, false),
@@ -62,7 +71,11 @@ fn strange() -> Vec<(Value, Told, bool)> {
             (204, "executed", ""),
             false,
         ),
-        // Statuses.
+    ]
+}
+
+fn statuses() -> Vec<Case> {
+    vec![
         (raw("HTTP/1.1 101 Switching Protocols\r\n\r\n"), CLOSED, false),
         (
             raw(
@@ -78,7 +91,11 @@ fn strange() -> Vec<(Value, Told, bool)> {
         (raw("HTTP/1.1 304 Not Modified\r\n\r\n"), (502, "unknown", "upstream-redirect"), true),
         (json!({"informational": {"count": 10_000}}), CLOSED, false),
         (json!({"informational": {"count": 10_000, "status": 102}}), CLOSED, false),
-        // What is no HTTP.
+    ]
+}
+
+fn no_http() -> Vec<Case> {
+    vec![
         (raw("HTTP/1.1 200 OK\r\nx: a\u{1}b\r\nContent-Length: 2\r\n\r\n{}"), CLOSED, false),
         (raw("HTTP/1.1 200 OK\r\nx: a\0b\r\nContent-Length: 2\r\n\r\n{}"), CLOSED, false),
         (raw("HTTP/1.1 200 OK\r\nx y: 1\r\nContent-Length: 2\r\n\r\n{}"), CLOSED, false),
@@ -92,12 +109,15 @@ fn strange() -> Vec<(Value, Told, bool)> {
             false,
         ),
         (json!({"cut": {"at": 10, "then": {"tls_garbage": "HTTP/1.1 200 OK\r\n"}}}), CLOSED, false),
-        // Heads.
+    ]
+}
+
+fn heads_and_clocks() -> Vec<Case> {
+    vec![
         (json!({"fill": {"head": 1 << 20}}), CLOSED, false),
         (json!({"fill": {"fields": 10_000}}), CLOSED, false),
         (json!({"fill": {"fields": 60}}), EXECUTED, true),
         (json!({"fill": {"head": 9_000}}), EXECUTED, true),
-        // Clocks.
         (json!({"no_date": true}), EXECUTED, true),
         (json!({"date_offset_seconds": -86_400}), EXECUTED, true),
         (json!({"date_offset_seconds": 86_400}), EXECUTED, true),
