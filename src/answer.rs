@@ -2,10 +2,11 @@
 //!
 //! 1. An answer passes byte for byte, and streams where it is long.
 //! 2. The complete answer of a call that changes something is held back until it is complete.
-//! 3. A rejection about access gets its diagnosis spliced in; its status stays, with one exception: a
+//! 3. A streamed answer that stops, or has no end, is cut: its client sees that it is not whole.
+//! 4. No rejection tells the key, in headers or body. A compressed one cannot be searched: it was
+//!    asked for uncompressed.
+//! 5. A rejection about access gets its diagnosis spliced in; its status stays, with one exception: a
 //!    503 on a changing call that is not the exchange's own word is 502, since our 503 is a promise.
-
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -16,13 +17,13 @@ use http::header::{
 use http::response::Parts;
 use http::{Response, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use crate::call::{Call, Outcome};
 use crate::diagnose::{
     self, Body as Said, Context, Diagnosis, Evidence, Finding, NonceEvidence, Report, Retry,
     annotate, proxy_status, quoted, read_body,
 };
+use crate::egress::Arriving;
 use crate::json::quote;
 use crate::message::{self, Body};
 use crate::nonce::LaneView;
@@ -35,6 +36,8 @@ const FORWARDED: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
 /// Up to this length an answer is held until it is complete, so that a truncated one can be told.
 const HELD: u64 = 256 * 1_024;
 const MAX_WHOLE: usize = 8 * 1_024 * 1_024;
+/// No answer of the exchange is near this length.
+const MAX_STREAMED: u64 = 64 * 1_024 * 1_024;
 /// Beyond this a rejection is explained in its headers alone.
 const MAX_SPLICED: usize = 64 * 1_024;
 
@@ -55,7 +58,7 @@ pub(crate) struct Received {
 #[derive(Debug)]
 enum Held {
     Whole(Bytes),
-    Stream(Incoming),
+    Stream(Arriving),
 }
 
 #[derive(Debug)]
@@ -87,27 +90,33 @@ pub(crate) fn forwarded(headers: &HeaderMap) -> HeaderMap {
 /// Reads an answer as far as it must be known before the client sees any of it.
 pub(crate) async fn read(
     provider: &dyn Provider,
-    response: Response<Incoming>,
+    response: Response<Arriving>,
     mutates: bool,
     key: Option<&Key>,
-    deadline: Duration,
 ) -> Result<Received, Refusal> {
-    let (head, body) = response.into_parts();
+    let (mut head, arriving) = response.into_parts();
     let status = head.status;
     if status.is_redirection() {
         return Err(Refusal::Redirect { mutates });
     }
     let refused = status.as_u16() >= 400;
-    let short = body.size_hint().upper().is_some_and(|it| it <= HELD);
-    let body = if refused || mutates || short {
-        Held::Whole(whole(body, status, mutates, deadline).await?)
+    let length = arriving.body.size_hint();
+    let short = length.upper().is_some_and(|it| it <= HELD);
+    let body = if refused || mutates || short || length.lower() > MAX_STREAMED {
+        let bytes = whole(arriving, status, mutates).await?;
+        let readable = refused && !is_encoded(&head.headers);
+        Held::Whole(if readable { masked(key, bytes) } else { bytes })
     } else {
-        Held::Stream(body)
+        Held::Stream(arriving)
     };
+    if refused {
+        mask_headers(key, &mut head.headers);
+    }
     let said = match &body {
-        Held::Whole(bytes) if refused && !head.headers.contains_key(CONTENT_ENCODING) => {
+        Held::Whole(bytes) if refused && !is_encoded(&head.headers) => {
             read_body(bytes, |it| mask(key, it))
         }
+        Held::Whole(_) if refused => Said::Text("a compressed body".to_owned()),
         Held::Whole(_) | Held::Stream(_) => Said::Empty,
     };
     let answer = Answer { status, body: said };
@@ -118,18 +127,14 @@ pub(crate) async fn read(
     Ok(Received { answer, answers_question, head, body, outcome, ambiguous, diagnosis: None })
 }
 
-async fn whole(
-    body: Incoming,
-    status: StatusCode,
-    mutates: bool,
-    deadline: Duration,
-) -> Result<Bytes, Refusal> {
+async fn whole(arriving: Arriving, status: StatusCode, mutates: bool) -> Result<Bytes, Refusal> {
+    let Arriving { body, due, patience } = arriving;
     let outcome = provider::outcome(status, mutates, false);
     let truncated = |why: String| Refusal::Truncated { why, outcome, mutates };
-    match tokio::time::timeout(deadline, message::read(body, MAX_WHOLE)).await {
+    match tokio::time::timeout_at(due, message::read(body, MAX_WHOLE)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(fault)) => Err(truncated(fault.to_string())),
-        Err(_) => Err(truncated(format!("its end did not come in {} s", deadline.as_secs()))),
+        Err(_) => Err(truncated(format!("its end did not come in {} s", patience.as_secs_f32()))),
     }
 }
 
@@ -152,15 +157,11 @@ pub(crate) fn explain(
     }
     record.finding(&diagnosis.finding);
     let spliced = match &received.body {
-        Held::Whole(bytes) if bytes.len() <= MAX_SPLICED => {
+        Held::Whole(bytes) if bytes.len() <= MAX_SPLICED && !is_encoded(&received.head.headers) => {
             let context = record.context();
             let report = Report::new(&diagnosis, received.outcome, &context).to_json();
             let line = &diagnosis.finding.line;
-            let mask = |it: &str| mask(about.key, it);
-            annotate(bytes, line, &report, mask)
-                // Left alone, but for the key.
-                .or_else(|| std::str::from_utf8(bytes).ok().map(|it| mask(it).into_bytes()))
-                .filter(|_| !received.head.headers.contains_key(CONTENT_ENCODING))
+            annotate(bytes, line, &report, |it| mask(about.key, it))
         }
         Held::Whole(_) | Held::Stream(_) => None,
     };
@@ -200,6 +201,8 @@ pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
     let status = if ambiguous { StatusCode::BAD_GATEWAY } else { head.status };
     let mut headers = head.headers;
     message::clean_answer(&mut headers);
+    // What was told may be told twice, or not hold any more: hyper tells it anew.
+    headers.remove(CONTENT_LENGTH);
     let body = match (body, diagnosis) {
         (body, Some(explained)) => {
             let Explained { diagnosis, spliced } = *explained;
@@ -209,20 +212,24 @@ pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
             }
             match (spliced, body) {
                 (Some(spliced), _) => {
-                    headers.insert(CONTENT_LENGTH, spliced.len().into());
                     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                     message::full(spliced)
                 }
                 (None, Held::Whole(bytes)) => message::full(bytes),
-                (None, Held::Stream(stream)) => message::stream(stream),
+                (None, Held::Stream(arriving)) => stream(arriving),
             }
         }
         (Held::Whole(bytes), None) => message::full(bytes),
-        (Held::Stream(stream), None) => message::stream(stream),
+        (Held::Stream(arriving), None) => stream(arriving),
     };
     let response = respond(status, headers, body, outcome, &record.facts.request_id);
     record.finish(status, outcome);
     response
+}
+
+fn stream(arriving: Arriving) -> Body {
+    let Arriving { body, due: _, patience } = arriving;
+    message::stream(body, MAX_STREAMED, patience)
 }
 
 /// Answers with a refusal of our own, and tells of it.
@@ -297,4 +304,25 @@ fn tell(headers: &mut HeaderMap, finding: &Finding) {
 
 fn mask(key: Option<&Key>, text: &str) -> String {
     key.map_or_else(|| text.to_owned(), |it| it.credential.mask(text))
+}
+
+/// A rejection's body without the key; the same bytes, if the key is not in it.
+fn masked(key: Option<&Key>, bytes: Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(&bytes);
+    let masked = mask(key, &text);
+    if masked == text { bytes } else { masked.into() }
+}
+
+fn mask_headers(key: Option<&Key>, headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let masked = mask(key, &text);
+        if masked != text {
+            *value = HeaderValue::try_from(masked).unwrap_or(HeaderValue::from_static("masked"));
+        }
+    }
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|it| it != "identity")
 }

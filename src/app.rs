@@ -15,7 +15,7 @@ use crate::admin;
 use crate::call::KeyName;
 use crate::clock::Clock;
 use crate::config::{self, ClientCredential, Config};
-use crate::egress::{BadAnchor, Destination, Egress};
+use crate::egress::{Arriving, BadAnchor, Destination, Egress};
 use crate::inbound::{self, Crowd, Directory, Doors, Entry, Throttle};
 use crate::journal::{Damage, StateDir, StateError};
 use crate::message;
@@ -404,8 +404,8 @@ async fn ask_for_the_time(proxy: &Proxy) {
             let at = proxy.reading();
             proxy.ready.observe(answer.headers(), &proxy.server_clock, sent, at);
             // Read to its end, so that the connection can be used again.
-            let rest = message::read(answer.into_body(), MAX_PUBLIC);
-            drop(tokio::time::timeout(deadline, rest).await);
+            let Arriving { body, due, patience: _ } = answer.into_body();
+            drop(tokio::time::timeout_at(due, message::read(body, MAX_PUBLIC)).await);
         }
         Err(fault) => {
             tracing::warn!(%fault, "the exchange does not answer yet");

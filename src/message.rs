@@ -1,12 +1,17 @@
 //! Bodies and headers, whichever way they go.
 
 use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderMap, HeaderName};
+use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -17,9 +22,58 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-pub(crate) fn stream(body: Incoming) -> Body {
-    let boxed = |it: hyper::Error| -> BoxError { Box::new(it) };
-    body.map_err(boxed).boxed_unsync()
+/// A body that is passed on as it comes: up to `limit` bytes, and no longer than `patience` without
+/// any. One that is cut ends in an error, so that nobody takes it for a whole one.
+pub(crate) fn stream(body: Incoming, limit: u64, patience: Duration) -> Body {
+    Bounded { body, limit, left: limit, patience, waiting: None }.boxed_unsync()
+}
+
+#[derive(Debug)]
+struct Bounded<B> {
+    body: B,
+    limit: u64,
+    left: u64,
+    patience: Duration,
+    /// Runs while nothing comes. A client that does not ask for more stops no clock and starts none.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> http_body::Body for Bounded<B>
+where
+    B: http_body::Body<Data = Bytes, Error: Error + Send + Sync + 'static> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            let patience = self.patience;
+            let waiting =
+                self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+            ready!(waiting.as_mut().poll(context));
+            return Poll::Ready(Some(Err(Incomplete::Stalled { patience }.into())));
+        };
+        self.waiting = None;
+        let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let Some(left) = self.left.checked_sub(length) else {
+            let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+            return Poll::Ready(Some(Err(Incomplete::TooLong { limit }.into())));
+        };
+        self.left = left;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Why a body was not read to its end.
@@ -31,6 +85,8 @@ pub(crate) enum Incomplete {
     Broken(BoxError),
     #[error("it has trailers, which nothing here reads")]
     Trailers,
+    #[error("nothing of it came for {} s", .patience.as_secs_f32())]
+    Stalled { patience: Duration },
 }
 
 /// A library's words for an early end, without where its manual explains it.
@@ -117,6 +173,57 @@ mod tests {
         assert_eq!(read(body(10), 10).await.unwrap().len(), 10);
         assert!(matches!(read(body(11), 10).await, Err(Incomplete::TooLong { limit: 10 })));
         assert_eq!(read(body(0), 10).await.unwrap().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_streamed_body_that_stops_or_goes_on_for_ever_ends_in_an_error() {
+        fn bounded<B>(body: B, limit: u64) -> Bounded<B> {
+            let patience = Duration::from_secs(15);
+            Bounded { body, limit, left: limit, patience, waiting: None }
+        }
+        let body = |n: usize| Full::new(Bytes::from(vec![b'x'; n]));
+        assert_eq!(bounded(body(10), 10).collect().await.unwrap().to_bytes().len(), 10);
+        let fault = bounded(body(11), 10).collect().await.unwrap_err();
+        assert_eq!(fault.to_string(), "it is longer than 10 bytes");
+        // A byte every 14 s may go on; then none comes.
+        let (more, mut next) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let source = Paced { next: &mut next };
+        let sending = async {
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_secs(14)).await;
+                more.send(Bytes::from_static(b"x")).await.unwrap();
+            }
+        };
+        let mut bounded = bounded(source, 10);
+        let reading = async {
+            let mut n = 0;
+            loop {
+                match bounded.frame().await.unwrap() {
+                    Ok(_) => n += 1,
+                    Err(fault) => return (n, fault.to_string()),
+                }
+            }
+        };
+        let ((), said) = tokio::join!(sending, reading);
+        assert_eq!(said, (3, "nothing of it came for 15 s".to_owned()));
+    }
+
+    /// Gives what a channel gives.
+    #[derive(Debug)]
+    struct Paced<'a> {
+        next: &'a mut tokio::sync::mpsc::Receiver<Bytes>,
+    }
+
+    impl http_body::Body for Paced<'_> {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            self.next.poll_recv(context).map(|it| it.map(|it| Ok(Frame::data(it))))
+        }
     }
 
     #[test]

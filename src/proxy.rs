@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use crate::answer::{self, Circumstances, Received};
 use crate::call::{Call, Identity, Outcome};
 use crate::clock::Clock;
-use crate::egress::{Egress, SendError, SendFault};
+use crate::egress::{Arriving, Egress, SendError, SendFault};
 use crate::inbound::{self, Caller, Claim, Directory, Doors, Replays, Throttle, Unidentified};
 use crate::journal::Damage;
 use crate::limit::{self, Admission};
@@ -372,8 +372,7 @@ impl Proxy {
         let turn = signed.turn;
         // Whatever became of the question, the call itself was not sent.
         let response = response.map_err(|fault| Refusal::unsent(fault.kind))?;
-        let deadline = self.deadlines.read;
-        let received = answer::read(self.provider, response, false, Some(&ring.key), deadline);
+        let received = answer::read(self.provider, response, false, Some(&ring.key));
         let broken = |refusal: Refusal| Refusal::unsent(SendFault::Closed(refusal.to_string()));
         let mut received = received.await.map_err(broken)?;
         let said = self.provider.verdict(&received.answer);
@@ -400,7 +399,7 @@ impl Proxy {
         forwarded: &HeaderMap,
         call: &Call,
         record: &mut Record,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<Arriving>, SendError> {
         let began = self.clock.monotonic();
         let response = self.egress.send(wire, forwarded, self.deadlines.of(call)).await;
         record.facts.upstream = self.clock.monotonic().saturating_sub(began);
@@ -412,12 +411,11 @@ impl Proxy {
 
     async fn read(
         &self,
-        response: Response<Incoming>,
+        response: Response<Arriving>,
         call: &Call,
         key: Option<&Key>,
     ) -> Result<Received, Refusal> {
-        let deadline = self.deadlines.of(call);
-        answer::read(self.provider, response, call.effect.mutates(), key, deadline).await
+        answer::read(self.provider, response, call.effect.mutates(), key).await
     }
 
     /// The answer, with its diagnosis if it refuses access.

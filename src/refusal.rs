@@ -294,7 +294,9 @@ fn unread(it: &Unread) -> Answered {
         Unread::Incomplete(Incomplete::TooLong { .. }) => {
             no(413, Cause::RequestTooLarge, "InvalidJson", "no call of the exchange needs so much")
         }
-        Unread::Incomplete(Incomplete::Broken(_) | Incomplete::Trailers) => malformed(),
+        Unread::Incomplete(
+            Incomplete::Broken(_) | Incomplete::Trailers | Incomplete::Stalled { .. },
+        ) => malformed(),
         Unread::Slow => not_now(Cause::RequestTimeout, "send the body at once, with its length"),
     }
 }

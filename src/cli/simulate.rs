@@ -137,6 +137,19 @@ Script: a rule, or a list of rules
     {"html":"cloudflare"}    (1020), "cloudflare_banned" (1006) or "awselb": a 403 of the edge
     {"nonce_mark":"1790000000000"}  as if another process had used that nonce
     {"date_offset_seconds":-90}     {"no_date":true}
+  do, at bytes, counted inside TLS (with --http1-only; HTTP/2 connections are dropped instead):
+    {"cut":{"at":120,"then":"drop"}}  at byte 120 of the answer, head and all. Beyond its end: after
+                              it. Then, too: "reset", "truncate" (closed in good order), "stall",
+                              {"stall_ms":500}, {"trickle_ms":5}, {"garbage":"…"} instead of the
+                              rest, {"noise":7} (a seed), {"tls_garbage":"…"} instead of TLS
+    {"request":{"at":40,"then":"drop"}}  when 40 bytes of a request have come: "drop", "reset" or
+                              "stall". It is not judged, and the rule names no key
+    {"raw":"HTTP/1.1 101 \r\n\r\n"}  these bytes (characters up to U+00FF) instead of executing
+    {"fill":{"body":9000000}} a body of that size; or {"chunked":N}, "endless", {"head":N} for one
+                              long header, {"fields":N} for many
+    {"informational":{"count":10000,"status":103}}  so many answers that are not the last
+    {"encoded":"gzip"}
+    {"execute":true}          executes all the same, where something else is answered instead
   e.g.: an order is executed, but the answer is lost:
     curl --cacert simulator-ca.pem https://localhost:9443/_simulator/script \
       -d '{"path":"/v1/order/new","do":{"close":"after_execute"}}'

@@ -7,16 +7,21 @@
 //! 3. What was signed is sent at most once: the pool's own re-sending is off, and so are redirects.
 //! 4. A failure says whether anything can have left. Only "no connection was had" and hyper's
 //!    "cancelled before it was written" count as not sent.
+//! 5. An answer has one deadline, from the first byte sent to the last received.
+//! 6. An answer that two readers could read in two ways is none, and its connection is not used
+//!    again: what comes late on it must not be taken for the answer to the next request.
 
 use std::error::Error;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HeaderValue};
-use http::{HeaderMap, Request, Response, Uri};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
@@ -25,6 +30,8 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::provider::Wire;
 
@@ -32,6 +39,14 @@ use crate::provider::Wire;
 /// already closed at the other end. (The edge's own is not documented; 20 s is a guess.)
 const POOL_IDLE: Duration = Duration::from_secs(20);
 const POOL_SIZE: usize = 512;
+/// The largest head of an answer. The exchange's are below 4 KiB; hyper would take 400 KiB.
+const MAX_HEAD: u32 = 64 * 1_024;
+/// The most header fields of an answer. The exchange sends some twenty. More than 100 would cost an
+/// allocation for each head, and hyper's own limit may change.
+const MAX_FIELDS: usize = 100;
+/// The most informational answers before the answer. The exchange sends none; hyper would read them
+/// for ever.
+const MAX_INFORMATIONAL: u32 = 10;
 
 /// Where to, and how.
 #[derive(Clone, Debug)]
@@ -48,6 +63,16 @@ pub(crate) struct Destination {
 pub(crate) struct Egress {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     authority: String,
+}
+
+/// The body of an answer that may still be on its way.
+#[derive(Debug)]
+pub(crate) struct Arriving {
+    pub(crate) body: Incoming,
+    /// When all of it must have come, if it is held until then.
+    pub(crate) due: Instant,
+    /// How long the whole answer may take.
+    pub(crate) patience: Duration,
 }
 
 /// Why there is no answer, and whether the exchange can have seen the request.
@@ -79,7 +104,7 @@ pub(crate) enum SendFault {
     Unreachable(String),
     #[error("the certificate is not accepted: {0}")]
     Tls(String),
-    #[error("the connection closed before the answer: {0}")]
+    #[error("the connection ended without an answer: {0}")]
     Closed(String),
     #[error("no answer within {} s", .0.as_secs_f32())]
     Timeout(Duration),
@@ -110,6 +135,9 @@ impl Egress {
             .pool_max_idle_per_host(POOL_SIZE)
             // It would send the same signed bytes, with a nonce that may be old by then.
             .retry_canceled_requests(false)
+            .http1_max_headers(MAX_FIELDS)
+            .http1_max_buf_size(MAX_HEAD as usize)
+            .http2_max_header_list_size(MAX_HEAD)
             .build(connector);
         Ok(Self { client, authority })
     }
@@ -119,17 +147,33 @@ impl Egress {
         &self,
         wire: Wire,
         forwarded: &HeaderMap,
-        deadline: Duration,
-    ) -> Result<Response<Incoming>, SendError> {
+        patience: Duration,
+    ) -> Result<Response<Arriving>, SendError> {
         let mut request = self.request(wire, forwarded);
         let connection = capture_connection(&mut request);
-        match tokio::time::timeout(deadline, self.client.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(fault)) => Err(explain(&fault)),
-            Err(_) => {
+        let flood = Flood::watch(&mut request);
+        let late = pin!(tokio::time::sleep(patience));
+        let due = late.deadline();
+        let response = tokio::select! {
+            biased;
+            answered = self.client.request(request) => answered.map_err(|it| explain(&it))?,
+            () = flood.over.notified() => return Err(unusable("too many informational answers")),
+            () = late => {
                 let connected = connection.connection_metadata().is_some();
                 let sent = if connected { Sent::Maybe } else { Sent::No };
-                Err(SendError { sent, kind: SendFault::Timeout(deadline) })
+                return Err(SendError { sent, kind: SendFault::Timeout(patience) });
+            }
+        };
+        let framing = Framing::of(&response);
+        if framing != Framing::Plain
+            && let Some(connected) = &*connection.connection_metadata()
+        {
+            connected.poison();
+        }
+        match framing {
+            Framing::Unusable(why) => Err(unusable(why)),
+            Framing::Plain | Framing::Leftover => {
+                Ok(response.map(|body| Arriving { body, due, patience }))
             }
         }
     }
@@ -169,6 +213,65 @@ fn tls(anchors: Vec<CertificateDer<'static>>) -> Result<ClientConfig, BadAnchor>
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(BadAnchor)?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Counts informational answers.
+#[derive(Debug, Default)]
+struct Flood {
+    seen: AtomicU32,
+    over: Notify,
+}
+
+impl Flood {
+    fn watch(request: &mut Request<Full<Bytes>>) -> Arc<Self> {
+        let flood = Arc::new(Self::default());
+        let counter = Arc::clone(&flood);
+        hyper::ext::on_informational(request, move |_| {
+            if counter.seen.fetch_add(1, Ordering::Relaxed) == MAX_INFORMATIONAL {
+                counter.over.notify_one();
+            }
+        });
+        flood
+    }
+}
+
+/// Whether an answer can be read in one way only.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Framing {
+    Plain,
+    /// It can; but what may follow it is not known to be another answer.
+    Leftover,
+    Unusable(&'static str),
+}
+
+impl Framing {
+    /// hyper refuses different lengths, and prefers chunks to a length where both are told.
+    fn of<B>(response: &Response<B>) -> Self {
+        let (status, headers) = (response.status(), response.headers());
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+        let coding = codings.next();
+        let chunked = coding.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        let has_length = headers.contains_key(CONTENT_LENGTH);
+        let empty = headers.get_all(CONTENT_LENGTH).iter().all(|it| it == "0");
+        if status.is_informational() {
+            return Self::Unusable("its status is an informational one, and nothing follows");
+        }
+        if status.as_u16() >= 600 {
+            return Self::Unusable("its status is none of HTTP");
+        }
+        if coding.is_some() && (!chunked || codings.next().is_some()) {
+            return Self::Unusable("it has a transfer coding that nobody asked for");
+        }
+        if chunked && has_length {
+            return Self::Unusable("it tells its length twice, and not in the same way");
+        }
+        let without_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if without_body && (chunked || !empty) { Self::Leftover } else { Self::Plain }
+    }
+}
+
+fn unusable(why: &str) -> SendError {
+    SendError { sent: Sent::Maybe, kind: SendFault::Closed(why.to_owned()) }
 }
 
 fn explain(fault: &ClientError) -> SendError {

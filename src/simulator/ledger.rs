@@ -90,6 +90,8 @@ pub struct Entry {
     pub executed: bool,
     /// The status that was sent; none if the connection was closed instead.
     pub status: Option<u16>,
+    /// The length of the whole answer, head and all, if it was written by hand.
+    pub answer_bytes: Option<u64>,
     pub order_id: Option<u64>,
     pub client_order_id: Option<String>,
 }
@@ -119,6 +121,7 @@ impl Entry {
             "detail": self.verdict.detail(),
             "executed": self.executed,
             "status": self.status,
+            "answer_bytes": self.answer_bytes,
             "order_id": self.order_id.map(|it| it.to_string()),
             "client_order_id": self.client_order_id,
         })
@@ -214,7 +217,22 @@ pub(crate) struct Ending {
     pub(crate) executed: bool,
     pub(crate) nonce_accepted: bool,
     pub(crate) status: Option<u16>,
+    pub(crate) answer_bytes: Option<u64>,
     pub(crate) order_id: Option<u64>,
+}
+
+impl Ending {
+    /// Of a request that was not judged.
+    pub(crate) const fn unanswered(kind: &'static str) -> Self {
+        Self {
+            verdict: Verdict::Fault { kind },
+            executed: false,
+            nonce_accepted: false,
+            status: None,
+            answer_bytes: None,
+            order_id: None,
+        }
+    }
 }
 
 /// The ledger that is being written.
@@ -276,7 +294,7 @@ impl Recorder {
         let from_end = usize::try_from(self.next - sequence).unwrap_or(usize::MAX);
         let place = self.entries.len().checked_sub(from_end);
         let Some(entry) = place.and_then(|it| self.entries.get_mut(it)) else { return };
-        let Ending { verdict, executed, nonce_accepted, status, order_id } = ending;
+        let Ending { verdict, executed, nonce_accepted, status, answer_bytes, order_id } = ending;
         if let Some(tally) = entry.key.as_ref().and_then(|it| self.keys.get_mut(it)) {
             tally.accepted += u64::from(nonce_accepted);
             tally.executed += u64::from(executed);
@@ -288,6 +306,7 @@ impl Recorder {
         entry.executed = executed;
         entry.nonce_accepted = nonce_accepted;
         entry.status = status;
+        entry.answer_bytes = answer_bytes;
         entry.order_id = order_id;
     }
 
@@ -345,6 +364,7 @@ mod tests {
             verdict: Verdict::Pending,
             executed: false,
             status: None,
+            answer_bytes: None,
             order_id: None,
             client_order_id: Some(id.to_owned()),
         }
@@ -356,6 +376,7 @@ mod tests {
             executed: true,
             nonce_accepted: true,
             status: Some(200),
+            answer_bytes: None,
             order_id: Some(7),
         };
         recorder.ended(sequence, ending);

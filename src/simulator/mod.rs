@@ -26,18 +26,21 @@ mod control;
 mod decimal;
 mod funds;
 mod gate;
+mod gzip;
 mod key;
 mod ledger;
 mod market;
 mod order_calls;
 mod orders;
 mod payload;
+mod play;
 mod predictions;
 mod reply;
 mod script;
 mod server;
 mod tls;
 mod venue;
+mod watched;
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -66,8 +69,16 @@ pub use ledger::Verdict;
 pub use script::Action;
 pub use script::Canned;
 pub use script::Close;
+pub use script::Cut;
+pub use script::Encoding;
+pub use script::Fill;
+pub use script::Hangup;
+pub use script::Informational;
+pub use script::Latin1;
 pub use script::Page;
+pub use script::RequestCut;
 pub use script::Rule;
+pub use script::Then;
 pub use tls::Identity;
 
 /// How a [`Simulator`] is to be.

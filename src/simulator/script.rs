@@ -4,12 +4,19 @@
 //! 2. `skip` lets that many matching requests pass first; `times` is how often it acts, and 0
 //!    means for ever. A rule that has acted for the last time is gone.
 //! 3. What a rule does can be combined: a delay goes with anything.
-//! 4. The faults are about whole answers. Faults at byte offsets would be one more field of
-//!    [`Action`] and one more case of the server's `Wire`.
+//! 4. Faults are of three kinds: about whole answers; about the bytes of an answer, which the
+//!    simulator then writes by hand; and about a request that is cut short, which then is neither
+//!    judged nor executed. Offsets count plain bytes of HTTP/1.1, inside TLS.
+//! 5. A rule that cuts requests counts requests as they begin. It cannot name a key, which is not
+//!    known by then, and does nothing else.
+//! 6. Over HTTP/2, whose bytes nobody here counts, each fault of the last two kinds drops the whole
+//!    connection: after executing, or before judging, as the rule says.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::Error as _;
 
 /// One rule of a script, as JSON: `{"path":"/v1/order/new","do":{"close":"after_execute"}}`.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,9 +57,25 @@ impl Rule {
 /// What a rule does to a request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "words of a script, each there or not")]
 pub struct Action {
     /// This instead of executing.
     pub answer: Option<Canned>,
+    /// These bytes instead of executing: one for each character up to U+00FF.
+    pub raw: Option<Latin1>,
+    /// Executes all the same what is answered otherwise.
+    #[serde(default)]
+    pub execute: bool,
+    /// So many informational answers before the answer.
+    pub informational: Option<Informational>,
+    /// A body or a head of that size instead of the answer's own.
+    pub fill: Option<Fill>,
+    /// The body compressed.
+    pub encoded: Option<Encoding>,
+    /// What happens at a byte of the answer.
+    pub cut: Option<Cut>,
+    /// What happens at a byte of the request.
+    pub request: Option<RequestCut>,
     /// Waits before judging and executing.
     pub delay_ms: Option<u64>,
     /// Executes at once and waits before answering.
@@ -106,6 +129,108 @@ pub enum Page {
     Awselb,
 }
 
+/// Bytes, written as the characters of the same numbers.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Latin1(pub Vec<u8>);
+
+impl<'de> Deserialize<'de> for Latin1 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let byte = |it: char| {
+            let too_high = || format!("{it:?} is no byte: characters up to U+00FF stand for one");
+            u8::try_from(u32::from(it)).map_err(|_| D::Error::custom(too_high()))
+        };
+        text.chars().map(byte).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Answers that are not the last.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Informational {
+    pub count: u64,
+    /// 100, 102, 103 or what else; the default is 103.
+    #[serde(default = "early_hints")]
+    pub status: u16,
+}
+
+const fn early_hints() -> u16 {
+    103
+}
+
+/// What makes an answer large. None of it is held in memory.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Fill {
+    /// A body of so many bytes, with its length.
+    Body(u64),
+    /// The same in chunks.
+    Chunked(u64),
+    /// Chunks for ever.
+    Endless,
+    /// One more header field, with a value of so many bytes.
+    Head(u64),
+    /// So many more header fields.
+    Fields(u64),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    Gzip,
+}
+
+/// Something that happens at a byte of the answer: of status line, head and body together. At the
+/// answer's length or beyond it, it happens after the whole answer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    pub at: u64,
+    pub then: Then,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// The connection closes without the farewell of TLS.
+    Drop,
+    /// The connection is reset.
+    Reset,
+    /// The connection closes in good order.
+    Truncate,
+    /// Nothing more comes, and the connection stays.
+    Stall,
+    /// Nothing comes for so many milliseconds, then the rest.
+    StallMs(u64),
+    /// The rest comes byte by byte, so many milliseconds apart.
+    TrickleMs(u64),
+    /// These bytes come instead of the rest, and the connection stays.
+    Garbage(Latin1),
+    /// As many bytes as are left, made from this seed, and the connection stays.
+    Noise(u64),
+    /// These bytes come instead of a record of TLS, and the connection stays.
+    TlsGarbage(Latin1),
+}
+
+/// Something that happens when so many bytes of a request have come, before it is judged. Nothing, if
+/// the request is shorter.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestCut {
+    pub at: u64,
+    pub then: Hangup,
+}
+
+/// How a connection ends in the middle of a request.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Hangup {
+    Drop,
+    Reset,
+    /// Nothing more is read or answered, and the connection stays.
+    Stall,
+}
+
 /// The rules that are still to act.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
@@ -127,9 +252,18 @@ impl Script {
 
     /// What is to be done to this request.
     pub(crate) fn due(&mut self, path: &str, key: Option<&str>) -> Option<Action> {
+        self.act(|rule| rule.action.request.is_none() && rule.matches(path, key))
+    }
+
+    /// Where a request that begins is to be cut.
+    pub(crate) fn due_request(&mut self, path: &str) -> Option<RequestCut> {
+        self.act(|rule| rule.action.request.is_some() && rule.matches(path, None))?.request
+    }
+
+    fn act(&mut self, matches: impl Fn(&Rule) -> bool) -> Option<Action> {
         let mut acting = None;
         for (place, rule) in self.rules.iter_mut().enumerate() {
-            if !rule.matches(path, key) {
+            if !matches(rule) {
                 continue;
             }
             if rule.skip > 0 {
@@ -151,11 +285,17 @@ impl Script {
 
 /// Reads one rule or a list of rules.
 pub(crate) fn parse(json: &[u8]) -> serde_json::Result<Vec<Rule>> {
-    if json.trim_ascii_start().starts_with(b"[") {
-        serde_json::from_slice(json)
+    let rules: Vec<Rule> = if json.trim_ascii_start().starts_with(b"[") {
+        serde_json::from_slice(json)?
     } else {
-        serde_json::from_slice(json).map(|rule| vec![rule])
+        vec![serde_json::from_slice(json)?]
+    };
+    let lost = |it: &Rule| it.key.is_some() && it.action.request.is_some();
+    if rules.iter().any(lost) {
+        let why = "a rule with `request` acts before the key is known: leave `key` out";
+        return Err(serde_json::Error::custom(why));
     }
+    Ok(rules)
 }
 
 #[cfg(test)]
@@ -191,5 +331,47 @@ mod tests {
         assert!(parse(br#"{"path":"*","do":{"delay":5}}"#).is_err());
         assert!(parse(br#"{"paht":"*","do":{"delay_ms":5}}"#).is_err());
         assert!(parse(br#" {"do":{"close":"before"}}"#).is_ok(), "one rule without a list");
+    }
+
+    #[test]
+    fn faults_at_bytes_are_read_or_named() {
+        let good = [
+            r#"{"cut":{"at":0,"then":"drop"}}"#,
+            r#"{"cut":{"at":7,"then":{"stall_ms":5}},"informational":{"count":3}}"#,
+            r#"{"request":{"at":7,"then":"reset"}}"#,
+            r#"{"raw":"HTTP/1.1 200 \u00ff\r\n","execute":true}"#,
+            r#"{"fill":{"body":9000},"encoded":"gzip"}"#,
+            r#"{"fill":"endless"}"#,
+        ];
+        for action in good {
+            let rule = format!(r#"{{"do":{action}}}"#);
+            parse(rule.as_bytes()).unwrap_or_else(|fault| panic!("{action}: {fault}"));
+        }
+        let bad = [
+            (r#"{"do":{"cut":{"at":0,"then":"explode"}}}"#, "explode"),
+            (r#"{"do":{"cut":{"at":-1,"then":"drop"}}}"#, "-1"),
+            (r#"{"do":{"cut":{"then":"drop"}}}"#, "`at`"),
+            (r#"{"do":{"request":{"at":1,"then":"truncate"}}}"#, "truncate"),
+            (r#"{"do":{"raw":"\u0100"}}"#, "U+00FF"),
+            (r#"{"key":"a","do":{"request":{"at":1,"then":"drop"}}}"#, "leave `key` out"),
+        ];
+        for (rule, named) in bad {
+            let fault = parse(rule.as_bytes()).expect_err(rule).to_string();
+            assert!(fault.contains(named), "{rule}: {fault}");
+        }
+    }
+
+    #[test]
+    fn requests_are_cut_by_rules_of_their_own() {
+        let mut script = script(
+            r#"[{"path":"/v1/order/new","skip":1,"do":{"request":{"at":9,"then":"drop"}}},
+                {"path":"/v1/order/new","do":{"maintenance":true}}]"#,
+        );
+        let new = "/v1/order/new";
+        assert!(script.due_request(new).is_none(), "skipped");
+        assert!(script.due(new, None).is_some_and(|it| it.maintenance), "not of this kind");
+        assert!(script.due_request("/v1/orders").is_none(), "another path");
+        assert_eq!(script.due_request(new).map(|it| it.at), Some(9));
+        assert_eq!(script.len(), 0);
     }
 }

@@ -3,7 +3,9 @@
 //! 1. The protocol is what ALPN agreed on; without ALPN it is HTTP/1.1.
 //! 2. `Date` comes from the exchange's clock alone: hyper's own is switched off.
 //! 3. A scripted close drops the whole connection, streams and all, without a TLS farewell.
-//! 4. When the simulator stops, every connection is dropped where it stands.
+//! 4. An answer with a fault at one of its bytes is written by hand: the connection is taken from
+//!    hyper for it, and given back where it survives.
+//! 5. When the simulator stops, every connection is dropped where it stands.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -37,15 +39,21 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::simulator::control;
+use crate::simulator::play;
+use crate::simulator::play::Ending;
 use crate::simulator::reply::Reply;
 use crate::simulator::venue::Asked;
 use crate::simulator::venue::Venue;
 use crate::simulator::venue::Wire;
+use crate::simulator::watched::Line;
+use crate::simulator::watched::Visitor;
+use crate::simulator::watched::Watched;
 use crate::task;
 
 const MAX_BODY: usize = 4 * 1_024 * 1_024;
@@ -71,11 +79,11 @@ pub(crate) async fn serve(
             continue;
         };
         let number = venue.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        let visitor = Visitor { venue: Arc::clone(&venue), peer, number, close: Arc::default() };
+        let venue = Arc::clone(&venue);
         let (acceptor, mut stop) = (acceptor.clone(), stop.clone());
         task::spawn("simulated connection", async move {
             tokio::select! {
-                ended = connection(socket, acceptor, visitor) => {
+                ended = connection(socket, peer, number, acceptor, venue) => {
                     if let Err(fault) = ended {
                         tracing::debug!(%peer, %fault, "simulated connection ended");
                     }
@@ -86,47 +94,86 @@ pub(crate) async fn serve(
     }
 }
 
-/// One connection's own knowledge.
-#[derive(Clone, Debug)]
-struct Visitor {
-    venue: Arc<Venue>,
+async fn connection(
+    socket: TcpStream,
     peer: SocketAddr,
     number: u64,
-    /// Ends the connection without an answer.
-    close: Arc<Notify>,
-}
-
-async fn connection(socket: TcpStream, acceptor: TlsAcceptor, visitor: Visitor) -> io::Result<()> {
+    acceptor: TlsAcceptor,
+    venue: Arc<Venue>,
+) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let stream = acceptor.accept(socket).await?;
-    visitor.venue.handshakes.fetch_add(1, Ordering::Relaxed);
-    let close = Arc::clone(&visitor.close);
+    venue.handshakes.fetch_add(1, Ordering::Relaxed);
+    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (end, ended) = mpsc::channel(1);
+    let visitor = Visitor { venue, peer: peer.ip().to_canonical(), number, end };
+    if h2 { http2(stream, visitor, ended).await } else { http1(stream, visitor, ended).await }
+}
+
+async fn http2(
+    stream: TlsStream<TcpStream>,
+    visitor: Visitor,
+    mut ended: mpsc::Receiver<Ending>,
+) -> io::Result<()> {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let visitor = visitor.clone();
+        async move {
+            let venue = &visitor.venue;
+            let path = request.uri().path();
+            if !control::is_control(path) && venue.due_request(path).is_some() {
+                let method = request.method().as_str().to_owned();
+                let line = Line { method, path: path.to_owned() };
+                venue.cut_short(line, visitor.peer, visitor.number, "2");
+                return Ok::<_, Infallible>(hand_over(&visitor, Ending::Drop).await);
+            }
+            Ok(respond(request, visitor).await)
+        }
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let serving = builder.auto_date_header(false).serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        ended = http(stream, visitor) => ended.map_err(io::Error::other),
-        () = close.notified() => Ok(()),
+        done = serving => done.map_err(io::Error::other),
+        // However it was to end: only the whole connection can be dropped here.
+        _ = ended.recv() => Ok(()),
     }
 }
 
-async fn http(stream: TlsStream<TcpStream>, visitor: Visitor) -> hyper::Result<()> {
-    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let service = service_fn(move |request| {
+async fn http1(
+    stream: TlsStream<TcpStream>,
+    visitor: Visitor,
+    mut ended: mpsc::Receiver<Ending>,
+) -> io::Result<()> {
+    let mut watched = Watched::new(stream, visitor.clone(), &[]);
+    loop {
         let visitor = visitor.clone();
-        async move { Ok::<_, Infallible>(respond(request, visitor).await) }
-    });
-    let io = TokioIo::new(stream);
-    if h2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.auto_date_header(false).serve_connection(io, service).await
-    } else {
-        http1::Builder::new().auto_date_header(false).serve_connection(io, service).await
+        let again = visitor.clone();
+        let service = service_fn(move |request| {
+            let visitor = visitor.clone();
+            async move { Ok::<_, Infallible>(respond(request, visitor).await) }
+        });
+        let mut builder = http1::Builder::new();
+        let mut serving =
+            builder.auto_date_header(false).serve_connection(TokioIo::new(watched), service);
+        let ending = tokio::select! {
+            done = &mut serving => return done.map_err(io::Error::other),
+            Some(ending) = ended.recv() => ending,
+        };
+        let parts = serving.into_parts();
+        let stream = parts.io.into_inner().into_inner();
+        let stream = match ending {
+            Ending::Drop => None,
+            Ending::Hangup(how) => play::hang_up(stream, how).await,
+            Ending::Play(play) => play.perform(stream).await,
+        };
+        let Some(stream) = stream else { return Ok(()) };
+        watched = Watched::new(stream, again, &parts.read_buf);
     }
 }
 
 async fn respond(request: Request<Incoming>, visitor: Visitor) -> Response<Outgoing> {
-    let Visitor { venue, peer, number, close } = visitor;
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return hang_up(&close).await;
+        return hand_over(&visitor, Ending::Drop).await;
     };
     let mut headers = head.headers;
     // HTTP/2 says the host in the request's own authority.
@@ -142,19 +189,21 @@ async fn respond(request: Request<Incoming>, visitor: Visitor) -> Response<Outgo
         http: if head.version == Version::HTTP_2 { "2" } else { "1.1" },
         headers,
         body: body.to_bytes(),
-        peer: peer.ip().to_canonical(),
-        connection: number,
+        peer: visitor.peer,
+        connection: visitor.number,
     };
-    match venue.answer(asked).await {
+    match Arc::clone(&visitor.venue).answer(asked).await {
         Wire::Whole(reply) => response(reply, None),
         Wire::Truncated(reply, bytes) => response(reply, Some(bytes)),
-        Wire::Closed => hang_up(&close).await,
+        Wire::ByHand(_, play) => hand_over(&visitor, Ending::Play(play)).await,
+        Wire::Closed => hand_over(&visitor, Ending::Drop).await,
     }
 }
 
-/// Never returns: the connection that waits for it is dropped.
-async fn hang_up(close: &Notify) -> Response<Outgoing> {
-    close.notify_one();
+/// Never returns: the connection is taken from HTTP.
+async fn hand_over(visitor: &Visitor, ending: Ending) -> Response<Outgoing> {
+    // There is room for one, and whoever was first has the connection.
+    visitor.end.try_send(ending).ok();
     future::pending().await
 }
 

@@ -43,13 +43,16 @@ use crate::simulator::ledger::Recorder;
 use crate::simulator::ledger::SentHeaders;
 use crate::simulator::ledger::Verdict;
 use crate::simulator::payload::Payload;
+use crate::simulator::play::Play;
 use crate::simulator::reply;
 use crate::simulator::reply::Answer;
 use crate::simulator::reply::Reply;
 use crate::simulator::script::Action;
 use crate::simulator::script::Close;
 use crate::simulator::script::Page;
+use crate::simulator::script::RequestCut;
 use crate::simulator::script::Script;
+use crate::simulator::watched::Line;
 use crate::task;
 
 /// A request as the server read it.
@@ -71,6 +74,8 @@ pub(crate) enum Wire {
     Whole(Reply),
     /// The head promises the whole body, and so many bytes of it are sent.
     Truncated(Reply, usize),
+    /// Written byte by byte, with the status that it tells.
+    ByHand(StatusCode, Box<Play>),
     /// The connection ends without an answer.
     Closed,
 }
@@ -203,6 +208,30 @@ impl Venue {
         UnixMicros(wall.saturating_add_signed(offset))
     }
 
+    /// Where a request that begins is to be cut, if at all.
+    pub(crate) fn due_request(&self, path: &str) -> Option<RequestCut> {
+        self.state().script.due_request(path)
+    }
+
+    /// Files a request that was cut short: not judged, not executed.
+    pub(crate) fn cut_short(&self, line: Line, peer: IpAddr, connection: u64, http: &'static str) {
+        let asked = Asked {
+            method: Method::from_bytes(line.method.as_bytes()).unwrap_or_default(),
+            path: line.path,
+            query: None,
+            http,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            peer,
+            connection,
+        };
+        let presented = Presented::read(&asked.headers, &HashMap::new());
+        let mut state = self.state();
+        let now = self.now(&state);
+        let sequence = state.ledger.arrived(entry(&asked, &presented, now));
+        state.ledger.ended(sequence, Ending::unanswered("request cut"));
+    }
+
     /// Files the request; judges it at once, unless a script makes it wait.
     fn arrive(&self, asked: Asked, presented: Presented) -> Arrival {
         let mut state = self.state();
@@ -228,10 +257,13 @@ impl Venue {
             raise(&mut state.marks, key, mark);
         }
         let mut trace = Trace::default();
+        let mut judge = || judge(state, &asked, &presented, now, &mut trace);
         let (reply, verdict, executed) = match instead(&action) {
-            Some((kind, reply)) => (reply, Verdict::Fault { kind }, false),
+            Some((kind, reply)) => {
+                (reply, Verdict::Fault { kind }, action.execute && judge().is_ok())
+            }
             None => {
-                let answer = judge(state, &asked, &presented, now, &mut trace);
+                let answer = judge();
                 let verdict = match &answer {
                     Ok(_) => Verdict::Executed,
                     Err(it) => Verdict::Rejected { reason: it.reason.clone() },
@@ -241,15 +273,17 @@ impl Venue {
             }
         };
         let (wire, fault) = wire(reply, &action, now);
-        let status = match &wire {
-            Wire::Whole(reply) | Wire::Truncated(reply, _) => Some(reply.status.as_u16()),
-            Wire::Closed => None,
+        let (status, answer_bytes) = match &wire {
+            Wire::Whole(reply) | Wire::Truncated(reply, _) => (Some(reply.status.as_u16()), None),
+            Wire::ByHand(status, play) => (Some(status.as_u16()), play.length()),
+            Wire::Closed => (None, None),
         };
         let ending = Ending {
             verdict: fault.map_or(verdict, |kind| Verdict::Fault { kind }),
             executed,
             nonce_accepted: trace.nonce_accepted,
             status,
+            answer_bytes,
             order_id: trace.order_id,
         };
         state.ledger.ended(sequence, ending);
@@ -322,6 +356,9 @@ fn instead(action: &Action) -> Option<(&'static str, Option<Reply>)> {
         }
         return Some(("answer", Some(reply)));
     }
+    if action.raw.is_some() {
+        return Some(("raw", Some(Reply::text(StatusCode::OK, ""))));
+    }
     if let Some(target) = &action.redirect {
         let mut reply = Reply::text(StatusCode::FOUND, "");
         let target = HeaderValue::try_from(target).ok();
@@ -351,6 +388,9 @@ fn wire(reply: Option<Reply>, action: &Action, now: UnixMicros) -> (Wire, Option
     // A scripted answer may bring its own.
     if !action.no_date && !reply.headers.contains_key(header::DATE) {
         date(&mut reply, now, action.date_offset_seconds.unwrap_or(0));
+    }
+    if let Some((kind, play)) = Play::new(&reply, action) {
+        return (Wire::ByHand(reply.status, Box::new(play)), Some(kind));
     }
     match action.truncate {
         Some(bytes) if bytes < reply.body.len() => {
@@ -389,6 +429,7 @@ fn entry(asked: &Asked, presented: &Presented, now: UnixMicros) -> Entry {
         verdict: Verdict::Pending,
         executed: false,
         status: None,
+        answer_bytes: None,
         order_id: None,
         client_order_id: payload.and_then(|it| it.text("client_order_id")).map(str::to_owned),
     }

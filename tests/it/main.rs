@@ -19,3 +19,7 @@ mod secrets;
 mod simulator;
 mod support;
 mod through;
+mod upstream;
+mod upstream_bytes;
+mod upstream_long;
+mod upstream_relay;

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) simulator: Simulator,
+    /// The host and port that proxies are pointed at instead, if anything stands between.
+    pub(crate) front: Option<String>,
     dir: Dir,
 }
 
@@ -103,7 +105,7 @@ impl Exchange {
         let dir = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("ca.pem"), simulator.ca_pem()).unwrap();
-        Self { simulator, dir: Dir(dir) }
+        Self { simulator, front: None, dir: Dir(dir) }
     }
 
     /// The client's token as a proxy's URL carries it.
@@ -113,18 +115,18 @@ impl Exchange {
 
     /// Ends the exchange and starts another in its place, with the same keys' marks begun anew.
     pub(crate) async fn replaced(self) -> Self {
-        let Self { simulator, dir } = self;
+        let Self { simulator, front, dir } = self;
         let (listen, identity) = (simulator.address(), simulator.identity().clone());
         simulator.stop().await;
         let keys = vec![KeySpec::new(Self::KEY, Self::SECRET)];
         let identity = Some(identity);
         let options = Options { listen, identity, keys, http1_only: true, ..Options::default() };
-        Self { simulator: Simulator::start(options).await.unwrap(), dir }
+        Self { simulator: Simulator::start(options).await.unwrap(), front, dir }
     }
 
     /// Ends the exchange and leaves its files.
     pub(crate) async fn stop_exchange(self) -> Dir {
-        let Self { simulator, dir } = self;
+        let Self { simulator, front: _, dir } = self;
         simulator.stop().await;
         dir
     }
@@ -179,6 +181,11 @@ impl Exchange {
         command
     }
 
+    fn url(&self) -> String {
+        let front = self.front.as_ref().map(|it| format!("https://{it}"));
+        front.unwrap_or_else(|| self.simulator.url())
+    }
+
     fn configuration(&self, state: &str, settings: &Settings) -> String {
         let Settings { key, client, more, upstream, api_key, .. } = settings;
         let token = sha256(Self::TOKEN);
@@ -221,7 +228,7 @@ key = "trading"
 {client}
 {more}
 "#,
-            url = self.simulator.url(),
+            url = self.url(),
             secret = Self::SECRET,
             auditor = Self::AUDITOR,
             auditor_secret = Self::AUDITOR_SECRET,
