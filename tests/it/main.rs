@@ -9,6 +9,7 @@
 
 mod catalog;
 mod command_line;
+mod corpus;
 mod credentials;
 mod diagnoses;
 mod egress;
