@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::inbound::{self, Crowd, Doors, Misdirected};
+use crate::answer;
+use crate::inbound::{self, BadHead, Crowd, Doors, Misdirected, Unheard};
 use crate::message::{self, Body};
 use crate::observe::Observer;
 use crate::proxy::Proxy;
@@ -27,9 +28,12 @@ pub(crate) struct Face {
 }
 
 pub(crate) async fn serve(listener: TcpListener, face: Face, stop: watch::Receiver<bool>) {
-    let handle = move |request, _peer: SocketAddr| {
+    let handle = move |mut request: Request<Incoming>, _peer: SocketAddr| {
         let answer = face.answer(&request);
-        async move { answer }
+        async move {
+            let reusable = inbound::drain(request.body_mut()).await;
+            if reusable { answer } else { answer::closing(answer) }
+        }
     };
     inbound::serve(listener, Crowd::new(DESCRIPTORS), handle, stop).await;
 }
@@ -68,9 +72,17 @@ impl Face {
     }
 }
 
+/// As plain as the rest of this listener: the same statuses as on the others, without a diagnosis.
 fn status(refused: &Misdirected) -> StatusCode {
     match refused {
-        Misdirected::Unheard(_) | Misdirected::Malformed(_) => StatusCode::BAD_REQUEST,
+        Misdirected::Malformed(_) | Misdirected::Unheard(Unheard::Bad(BadHead::Malformed(_))) => {
+            StatusCode::BAD_REQUEST
+        }
+        Misdirected::Unheard(Unheard::Bad(BadHead::TooLarge)) => {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        }
+        Misdirected::Unheard(Unheard::Bad(BadHead::TargetTooLong)) => StatusCode::URI_TOO_LONG,
+        Misdirected::Unheard(Unheard::Slow | Unheard::Crowded) => StatusCode::SERVICE_UNAVAILABLE,
         Misdirected::Browser(_) | Misdirected::Host(_) => StatusCode::FORBIDDEN,
     }
 }

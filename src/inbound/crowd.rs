@@ -3,7 +3,8 @@
 //! 1. There are so many seats in all, and one address takes at most three quarters of them.
 //! 2. When no seat is free, whoever has waited longest for a request to come in gives way: an idle
 //!    connection, or one that sends its head slowly. So a crowd that only sits there keeps nobody out.
-//! 3. A connection that is being answered never gives way. When all are, who comes is told so.
+//! 3. Until the head of its answer is made, a connection that is being answered does not give way, and
+//!    no answer is ever cut for a newcomer. When everybody is being answered, who comes is told so.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,13 +15,14 @@ use tokio::sync::Notify;
 
 use super::gate::Unheard;
 
-/// More than any number of bots on a machine; with 64 KiB each it is half a GiB at the very worst.
+/// More than any number of bots on a machine. (What an idle one costs is in `docs/hardening.md`.)
 const MOST: u64 = 8_192;
 const FEWEST: u64 = 8;
 /// Kept for listeners, files, and what the runtime needs.
 const KEPT_DESCRIPTORS: u64 = 32;
-/// How many are told at one time that there is no seat. The next are closed without a word.
-const MAX_STANDING: usize = 8;
+/// As many as this, or one for each four seats, are told at one time that there is no seat. The next
+/// are closed without a word.
+const FEWEST_STANDING: usize = 8;
 /// Who was asked to leave may be so many in a seat's stead: one for each so many seats.
 const LEAVING: usize = 8;
 /// The value of `waits_since` while a request is being answered.
@@ -84,7 +86,7 @@ impl Crowd {
         let mut places = self.places();
         let seated = places.make_room(peer, self);
         if !seated {
-            if places.n_standing >= MAX_STANDING {
+            if places.n_standing >= FEWEST_STANDING.max(self.most / 4) {
                 return None;
             }
             places.n_standing += 1;
@@ -259,7 +261,7 @@ mod tests {
         let crowd = crowd();
         let all: Vec<_> = [ONE, OTHER].repeat(4).into_iter().map(|it| sit(&crowd, it)).collect();
         let busy: Vec<_> = all.iter().map(Place::attend).collect();
-        let standing: Vec<_> = (0..MAX_STANDING).map(|_| sit(&crowd, ONE)).collect();
+        let standing: Vec<_> = (0..FEWEST_STANDING).map(|_| sit(&crowd, ONE)).collect();
         assert!(standing.iter().all(|it| it.seat.unheard() == Some(Unheard::Crowded)));
         assert!(crowd.admit(ONE).is_none(), "and no more than a few are told");
         drop(standing);

@@ -24,12 +24,14 @@ use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::{Service as _, ServiceBuilder, service_fn};
@@ -45,7 +47,7 @@ pub(crate) use self::replay::{Claim, Replays};
 pub(crate) use self::target::{Doors, Misdirected, target};
 pub(crate) use self::throttle::Throttle;
 use crate::message::{self, Body, BoxError, Incomplete};
-use crate::task::Tasks;
+use crate::task::{self, Tasks};
 
 /// The longest JSON body that any documented call could need, with room to spare.
 pub(crate) const MAX_BODY: usize = 64 * 1_024;
@@ -71,7 +73,7 @@ pub(crate) enum Unread {
 
 /// Reads a request's body, whole and bounded.
 pub(crate) async fn body(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Unread> {
-    if headers.get(CONTENT_ENCODING).is_some_and(|it| it != "identity") {
+    if headers.get_all(CONTENT_ENCODING).iter().any(|it| it != "identity") {
         return Err(Unread::Compressed);
     }
     let whole = tokio::time::timeout(BODY_DEADLINE, message::read(body, MAX_BODY)).await;
@@ -148,9 +150,13 @@ where
         let unheard = place.seat.unheard().filter(|_| gate::is_placeholder(&request));
         // The gate judges nothing after these, so nothing after them may be read: not after a panic either.
         let has = |name| request.headers().contains_key(name);
+        let upgrade = has(UPGRADE) || request.method() == Method::CONNECT;
         let last = unheard.is_some() || has(TRANSFER_ENCODING) || has(UPGRADE);
         if let Some(unheard) = unheard {
             request.extensions_mut().insert(unheard);
+        }
+        if upgrade {
+            drop(task::spawn("refused upgrade", end_well(hyper::upgrade::on(&mut request))));
         }
         let answer = guarded.clone().call(request);
         async move {
@@ -168,7 +174,8 @@ where
         .max_headers(MAX_FIELDS)
         // Deliberately no `half_close`: a client that goes away while its call waits must be noticed,
         // and to the server the two look alike.
-        .serve_connection(socket, TowerToHyperService::new(service));
+        .serve_connection(socket, TowerToHyperService::new(service))
+        .with_upgrades();
     let mut end = Box::pin(async move {
         tokio::select! {
             () = seat.asked_to_leave() => {}
@@ -188,6 +195,14 @@ where
             }
         })
     })
+}
+
+/// Closes a connection that hyper gives up because its client asked for another protocol, which nobody
+/// speaks here: it leaves the closing to whoever does.
+async fn end_well(upgrade: OnUpgrade) {
+    if let Ok(given_up) = upgrade.await {
+        drop(TokioIo::new(given_up).shutdown().await);
+    }
 }
 
 /// Nothing was sent: what goes upstream runs in a task of its own, which this does not see.

@@ -50,9 +50,9 @@ impl Doors {
         Self { hosts: hosts.into_iter().map(|it| it.to_ascii_lowercase()).collect() }
     }
 
-    fn admit(&self, authority: &str) -> bool {
-        let Some(host) = host_of(authority) else { return false };
-        is_loopback(&host) || self.hosts.contains(&host)
+    /// `host` in lower case.
+    fn admit(&self, host: &str) -> bool {
+        is_loopback(host) || self.hosts.contains(host)
     }
 }
 
@@ -67,7 +67,8 @@ pub(crate) fn target(head: &Parts, doors: &Doors) -> Result<Target, Misdirected>
         ));
     }
     let authority = authority(head)?;
-    if !doors.admit(&authority) {
+    let host = host_of(&authority).ok_or(Misdirected::Malformed("`Host` names no host"))?;
+    if !doors.admit(&host) {
         return Err(Misdirected::Host(authority.escape_default().take(100).collect()));
     }
     foreign_page(&head.headers, &authority, doors)?;
@@ -107,7 +108,8 @@ fn authority(head: &Parts) -> Result<String, Misdirected> {
 fn foreign_page(headers: &HeaderMap, authority: &str, doors: &Doors) -> Result<(), Misdirected> {
     let port = |it: &str| it.rsplit_once(':').map(|(_, port)| port.to_owned());
     // Every name of this listener is its own, at the port that the request names.
-    let is_own = |it: &str| doors.admit(it) && port(it) == port(authority);
+    let is_own =
+        |it: &str| host_of(it).is_some_and(|it| doors.admit(&it)) && port(it) == port(authority);
     for origin in headers.get_all(ORIGIN) {
         let page = origin.to_str().ok().and_then(|it| it.parse::<Uri>().ok());
         let own = page.as_ref().and_then(Uri::authority).map(|it| is_own(it.as_str()));
@@ -129,15 +131,20 @@ fn host_of(authority: &str) -> Option<String> {
         Some(rest) => {
             let (host, rest) = rest.split_once(']')?;
             host.parse::<Ipv6Addr>().ok()?;
-            (host, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("0")))
+            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
         }
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, Some("0")),
-        },
+        None => {
+            let (host, port) = match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, None),
+            };
+            let plain = |it: u8| it.is_ascii_alphanumeric() || b"-._".contains(&it);
+            (Some(host).filter(|it| !it.is_empty() && it.bytes().all(plain))?, port)
+        }
     };
-    port?.parse::<u16>().ok()?;
-    Some(host.to_ascii_lowercase())
+    // A number's own parser would take a sign.
+    let number = |it: &str| it.bytes().all(|it| it.is_ascii_digit()) && it.parse::<u16>().is_ok();
+    port.is_none_or(number).then(|| host.to_ascii_lowercase())
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -5,7 +5,7 @@
 //!    seat says what was wrong. So every answer is made in one way, with its record and diagnosis.
 //! 3. Deadlines are counted in ticks, so that a busy connection sets no timer: a head has
 //!    10 to 15 s from its first byte, a connection may idle for about a minute, and one whose client
-//!    takes nothing of an answer for half a minute is cut.
+//!    takes nothing of an answer for 15 to 20 s is cut.
 //! 4. A connection that is closed while its client still sends is read on for a moment: closed at once
 //!    it would be reset, and the answer lost on its way (RFC 9112, section 9.6).
 //!
@@ -29,7 +29,8 @@ use super::head::{self, BadHead, Framing, Progress};
 const TICK: Duration = Duration::from_secs(5);
 const HEAD_TICKS: u32 = 3;
 const IDLE_TICKS: u32 = 13;
-const STALL_TICKS: u32 = 7;
+/// Well within what a drain waits.
+const STALL_TICKS: u32 = 4;
 /// How long, and how much, is read from a client that still sends when its connection closes.
 const LINGER: Duration = Duration::from_millis(500);
 const MAX_LINGERING: usize = 256 * 1_024;
@@ -270,6 +271,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled_since = None;
+            // Who takes an answer is not idle.
+            self.idle_since = self.ticks.n;
             return written;
         }
         let now = self.ticks.poll(context);

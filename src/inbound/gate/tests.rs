@@ -126,7 +126,7 @@ async fn who_takes_no_answer_is_cut() {
     let taking = async {
         let mut room = [0; 16];
         loop {
-            sleep(Duration::from_secs(20)).await;
+            sleep(Duration::from_secs(10)).await;
             client.read_exact(&mut room).await.unwrap();
         }
     };
