@@ -235,6 +235,8 @@ async fn nobody_waits_for_a_disk_that_hangs() {
         let value = at_once(&lane, hour);
         assert!(value > last && value <= mark, "{value} after {last}, of {mark}");
         (last, n) = (value, n + 1);
+        // The write that was asked for begins, and hangs.
+        tokio::task::yield_now().await;
     }
     assert!(n >= 1_000, "{n} values");
     assert!(matches!(number(&lane, hour).await, Err(Busy::Disk { .. })), "the block is used up");
