@@ -56,7 +56,7 @@ impl Face {
             "/readyz" if self.is_ready() => text(StatusCode::OK, "ok\n"),
             "/readyz" => text(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the exchange has not told its time yet: signed calls wait\n",
+                "the exchange has not told its time yet, or no nonces are reserved: signed calls wait\n",
             ),
             "/metrics" => {
                 let mut response = text(StatusCode::OK, self.observer.metrics.render());

@@ -142,35 +142,8 @@ impl Refusal {
                 )
             },
             Self::Denied(it) => denied(it),
-            Self::Busy(Busy::Stopped { cause, .. }) => Answered {
-                retry: Retry::After(30),
-                ..not_now(
-                    stopped(*cause),
-                    "give every program a key of its own; one trial is made every 30 s",
-                )
-            },
-            Self::Busy(Busy::ClockUntrusted { .. }) | Self::NoClock => not_now(
-                Cause::ClockUntrusted,
-                "see that the exchange can be reached, and set this machine's clock by NTP",
-            ),
-            Self::Busy(Busy::Ahead { wait, .. }) => Answered {
-                retry: Retry::After(wait.as_secs().saturating_add(1)),
-                ..not_now(
-                    Cause::ClockUntrusted,
-                    "wait: the nonces ran ahead, as after many restarts or a clock that was set back",
-                )
-            },
-            Self::Busy(Busy::Disk { .. }) => not_now(
-                Cause::Internal,
-                "see that the state directory can be written: a nonce is not used before it is kept",
-            ),
-            Self::Busy(Busy::Damaged { .. }) => Answered {
-                retry: Retry::AfterFix,
-                ..not_now(
-                    Cause::NonceStateDamaged,
-                    "move the key's nonce file, which the log names, out of the state directory, wait 60 s, and start geminid again",
-                )
-            },
+            Self::Busy(it) => busy(it),
+            Self::NoClock => clock_untrusted(),
             Self::LaneBusy(_) => not_now(
                 Cause::LaneBusy,
                 "ask less often with this key, or give heavy readers a key of their own",
@@ -356,6 +329,44 @@ fn denied(it: &Denial) -> Answered {
         ),
     };
     no(403, cause, "MissingRole", fix)
+}
+
+fn busy(it: &Busy) -> Answered {
+    match it {
+        Busy::Stopped { cause, .. } => Answered {
+            retry: Retry::After(30),
+            ..not_now(
+                stopped(*cause),
+                "give every program a key of its own; one trial is made every 30 s",
+            )
+        },
+        Busy::ClockUntrusted { .. } => clock_untrusted(),
+        Busy::Ahead { wait, .. } => Answered {
+            retry: Retry::After(wait.as_secs().saturating_add(1)),
+            ..not_now(
+                Cause::ClockUntrusted,
+                "wait: the nonces ran ahead, as after many restarts or a clock that was set back",
+            )
+        },
+        Busy::Disk { .. } => not_now(
+            Cause::Internal,
+            "see that the state directory can be written: a nonce is not used before it is kept",
+        ),
+        Busy::Damaged { .. } => Answered {
+            retry: Retry::AfterFix,
+            ..not_now(
+                Cause::NonceStateDamaged,
+                "move the key's nonce file, which the log names, out of the state directory, wait 60 s, and start geminid again",
+            )
+        },
+    }
+}
+
+fn clock_untrusted() -> Answered {
+    not_now(
+        Cause::ClockUntrusted,
+        "see that the exchange can be reached, and set this machine's clock by NTP",
+    )
 }
 
 fn send(fault: &SendError, mutates: bool) -> Answered {

@@ -69,7 +69,9 @@ async fn kill_again_and_again(exchange: &Exchange, number: usize, n_kills: usize
     for _ in 0..n_kills {
         let proxy = exchange.proxy_unready(&state, &settings).await;
         let (stop, bots) = traffic(&proxy);
-        tokio::time::sleep(Duration::from_micros(dice.roll(200_000))).await;
+        // Mostly a loop of crashes, in which starts soon wait for the clock; now and then a longer life.
+        let longest = if dice.roll(5) == 0 { 1_200_000 } else { 200_000 };
+        tokio::time::sleep(Duration::from_micros(dice.roll(longest))).await;
         tokio::task::spawn_blocking(move || proxy.kill()).await.unwrap();
         stop.store(true, Ordering::Relaxed);
         for bot in bots {

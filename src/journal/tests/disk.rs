@@ -61,9 +61,8 @@ impl Shared {
 
 impl Disk {
     fn reach(&mut self, at: usize, bytes: &[u8], which: Range<usize>) {
-        for place in which.start.min(bytes.len())..which.end.min(bytes.len()) {
-            self.durable[at + place] = bytes[place];
-        }
+        let reached = bytes.iter().enumerate().filter(|(place, _)| which.contains(place));
+        reached.for_each(|(place, byte)| self.durable[at + place] = *byte);
     }
 
     /// Whether this operation fails; then some of what is pending reaches the disk.

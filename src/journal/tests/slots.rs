@@ -69,8 +69,7 @@ fn the_bytes_of_a_slot_stay_as_they_are() {
 
 #[test]
 fn a_settled_file_survives_any_flipped_byte() {
-    let whole = slot::file(kept(20, false), 7, FINGERPRINT);
-    let mut bytes = whole.clone();
+    let mut bytes = slot::file(kept(20, false), 7, FINGERPRINT);
     for place in 0..FILE {
         for pattern in PATTERNS {
             bytes[place] ^= pattern;

@@ -17,14 +17,14 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use crate::call::{Call, KeyName, Priority, StopCause};
 use crate::clock::UnixMicros;
 use crate::limit::Admission;
 use crate::nonce::sequence::{Kept, Mode, Next, Nonce, NotNow, Sequence, TRIAL_EVERY, Verdict};
 use crate::nonce::server_clock::{Reading, ServerClock};
-use crate::nonce::sync::{Mutex, MutexGuard};
+use crate::nonce::sync::{Mutex, MutexGuard, oneshot};
 use crate::nonce::unit::{Setting, Unit};
 
 /// How long a request waits for a nonce once it has its turn, be it for the clock or for the disk:

@@ -1,7 +1,7 @@
 //! Interleavings of requests in a lane, tried out one by one (loom): `just model`.
 //!
 //! Loom switches threads wherever the lane locks, wakes or writes to its disk; what tokio's channels do
-//! inside is one step. Every interleaving with at most so many preemptions is run, and a thread that
+//! inside is one step (`sync`). Every interleaving with at most so many preemptions is run, and a thread that
 //! waits for ever is a failure.
 
 use std::future::{Future, pending};
@@ -21,14 +21,16 @@ use crate::limit;
 use crate::policy;
 
 const NOW: UnixMicros = UnixMicros::from_secs(1_790_000_000);
-/// Enough for every fault that was planted here, and for all models to end within a minute.
-const PREEMPTIONS: usize = 3;
+/// How many preemptions an interleaving has at most: enough for every fault that was planted here, and
+/// for all models to end within a minute.
+const MANY: usize = 3;
+const FEW: usize = 2;
 
-fn check(what: &str, model: impl Fn() + Sync + Send + 'static) {
+fn check(what: &str, preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let executions = Arc::new(Count::new(0));
     let counted = Arc::clone(&executions);
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(PREEMPTIONS);
+    builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
@@ -100,7 +102,7 @@ impl Wire {
 #[test]
 fn one_at_a_time_in_order_and_nobody_is_lost() {
     for n_others in [1, 2] {
-        check(&format!("{} requests on a serial lane", n_others + 1), move || {
+        check(&format!("{} requests on a serial lane", n_others + 1), MANY, move || {
             let ((lane, _), wire) = (lane(Setting::Increasing), Wire::new());
             block_on(lane.raise(Duration::ZERO));
             let others: Vec<_> = [Priority::Cancel, Priority::Order]
@@ -120,7 +122,7 @@ fn one_at_a_time_in_order_and_nobody_is_lost() {
 
 #[test]
 fn who_gives_up_while_the_slot_is_handed_over_passes_it_on() {
-    check("one of three gives up", || {
+    check("one of three gives up", MANY, || {
         let ((lane, _), wire) = (lane(Setting::Increasing), Wire::new());
         block_on(lane.raise(Duration::ZERO));
         let held = block_on(turn(&lane, Priority::Read)).unwrap();
@@ -148,7 +150,7 @@ fn who_gives_up_while_the_slot_is_handed_over_passes_it_on() {
 
 #[test]
 fn who_waits_for_a_key_that_is_stopped_is_told() {
-    check("a key is stopped while one waits", || {
+    check("a key is stopped while one waits", MANY, || {
         let (lane, _) = lane(Setting::Increasing);
         let mut held = block_on(turn(&lane, Priority::Read)).unwrap();
         let waiting = {
@@ -166,7 +168,7 @@ fn who_waits_for_a_key_that_is_stopped_is_told() {
 
 #[test]
 fn no_nonce_lies_above_what_is_on_disk() {
-    check("requests race with the raising of the mark", || {
+    check("requests race with the raising of the mark", FEW, || {
         let (lane, disk) = lane(Setting::Time);
         let ask = |lane: Arc<Lane>, disk: Disk, now: Duration| {
             let turn = block_on(turn(&lane, Priority::Read)).unwrap();

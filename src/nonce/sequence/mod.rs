@@ -146,10 +146,16 @@ pub(crate) struct Sequence {
     mark: u64,
     // Invariant: once a nonce was handed out, this covers `mark`, in the same mode and unit.
     on_disk: Option<Kept>,
-    // Whether the mark is still the one that was found on disk.
-    resumed: bool,
-    // Whether the last value is being kept to the letter, and so nothing may follow it.
-    closed: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// The mark is still the one that was found on disk.
+    Resumed,
+    Going,
+    /// The last value is being kept to the letter, and so nothing may follow it.
+    Closed,
 }
 
 impl Sequence {
@@ -169,12 +175,11 @@ impl Sequence {
             succeeded: false,
             mark: 0,
             on_disk: None,
-            resumed: false,
-            closed: false,
+            stage: Stage::Going,
         };
         let Some(kept) = kept else { return sequence };
         sequence.succeeded = kept.succeeded;
-        sequence.resumed = true;
+        sequence.stage = Stage::Resumed;
         // What was learned holds unless the operator says otherwise; no mark is ever forgotten.
         if kept.mode == mode || mode == Mode::Unknown {
             sequence.mode = kept.mode;
@@ -221,7 +226,7 @@ impl Sequence {
         let covered = self.on_disk.ok_or(NotNow::Reserve)?.mark;
         let value = if next <= covered { next } else { self.left_of_block(covered, next)? };
         self.mark = value;
-        self.resumed = false;
+        self.stage = Stage::Going;
         let decimal = self.mode == Mode::Time && self.unit == Unit::Micros;
         Ok(Nonce { value, form: if decimal { Form::Decimal } else { Form::Whole } })
     }
@@ -235,10 +240,11 @@ impl Sequence {
         if lead > self.unit.seconds(MAX_LEAD_SECONDS) {
             return Err(NotNow::ClockUntrusted);
         }
+        let resumed = self.stage == Stage::Resumed;
         let most = match self.mode {
-            Mode::Time if self.resumed && self.unit != Unit::Seconds => MAX_RESUMED_LEAD_SECONDS,
+            Mode::Time if resumed && self.unit != Unit::Seconds => MAX_RESUMED_LEAD_SECONDS,
             Mode::Time => MAX_TIMED_LEAD_SECONDS,
-            Mode::Increasing | Mode::Unknown if self.resumed => MAX_RESUMED_LEAD_SECONDS,
+            Mode::Increasing | Mode::Unknown if resumed => MAX_RESUMED_LEAD_SECONDS,
             Mode::Increasing | Mode::Unknown => MAX_LEAD_SECONDS,
         };
         match lead.saturating_sub(self.unit.seconds(most)) {
@@ -259,22 +265,22 @@ impl Sequence {
     pub(crate) fn reserved(&mut self, kept: Kept) {
         // A change of mode or unit in the meantime has begun its marks anew.
         let newer = self.on_disk.is_none_or(|it| kept.mark >= it.mark);
-        if self.is_like(&kept) && newer && !self.closed {
+        if self.is_like(&kept) && newer && self.stage != Stage::Closed {
             self.on_disk = Some(kept);
         }
     }
 
     /// The last value that was handed out, for a start that follows an orderly end. None follows it.
     pub(crate) fn close(&mut self) -> Option<Kept> {
-        (self.closed, self.on_disk) = (true, None);
-        let used = self.mark > 0 && !self.resumed;
+        let used = self.mark > 0 && self.stage == Stage::Going;
+        (self.stage, self.on_disk) = (Stage::Closed, None);
         used.then(|| Kept { mark: self.mark, exact: true, ..self.kept(self.mark) })
     }
 
     /// What should go to disk: before the reserve runs out, if more than half of it is used or the
     /// clock has passed it, and when something was learned of the key that is not there yet.
     pub(crate) fn top_up(&self, now: UnixMicros) -> Option<Kept> {
-        if self.mode == Mode::Unknown || self.closed {
+        if self.mode == Mode::Unknown || self.stage == Stage::Closed {
             return None;
         }
         // What could not be handed out is not reserved: or starts that fail would raise the mark.

@@ -153,7 +153,8 @@ impl Exchange {
 
     /// Where a proxy keeps the nonce mark of an API key.
     pub(crate) fn nonce_file(&self, state: &str, api_key: &str) -> PathBuf {
-        let name = sha256(api_key)[..32].to_owned();
+        let mut name = sha256(api_key);
+        name.truncate(32);
         self.dir.0.join(state).join(format!("nonce-{name}"))
     }
 

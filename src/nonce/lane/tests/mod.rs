@@ -235,6 +235,8 @@ async fn nobody_waits_for_a_disk_that_hangs() {
         let value = at_once(&lane, hour);
         assert!(value > last && value <= mark, "{value} after {last}, of {mark}");
         (last, n) = (value, n + 1);
+        // The write that was asked for begins, and hangs.
+        tokio::task::yield_now().await;
     }
     assert!(n >= 1_000, "{n} values");
     assert!(matches!(number(&lane, hour).await, Err(Busy::Disk { .. })), "the block is used up");
@@ -314,10 +316,16 @@ async fn a_long_wait_for_the_clock_is_refused_and_a_short_one_is_waited() {
         let turn = turn(&lane, Priority::Read, 0).await;
         let sleep = |span| {
             slept.borrow_mut().push(span);
-            tokio::task::yield_now()
+            // Long enough for the disk.
+            async {
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            }
         };
         let past = || slept.borrow().iter().sum::<Duration>();
         tokio::select! {
+            biased;
             outcome = turn.number(past, sleep) => outcome.map(drop),
             () = lane.tend(past, std::future::pending) => unreachable!("for ever"),
         }
