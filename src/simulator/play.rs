@@ -31,6 +31,8 @@ type Stream = TlsStream<TcpStream>;
 
 /// How much is written at a time.
 const STEP: u64 = 16 * 1_024;
+/// How much noise there is instead of what has no end.
+const MAX_NOISE: u64 = 1 << 20;
 const CHUNKED: &str = "transfer-encoding: chunked\r\n";
 
 /// Why HTTP loses its connection.
@@ -78,45 +80,34 @@ impl Play {
     /// Writes it. What is returned is the connection, if it is to serve on.
     pub(crate) async fn perform(self, mut stream: Stream) -> Option<Stream> {
         let Self { mut source, cut } = self;
-        let Some(Cut { at, then }) = cut else {
-            send(&mut stream, &mut source, u64::MAX).await.ok()?;
-            return Some(stream);
-        };
+        let (at, then) = cut.map_or((u64::MAX, None), |it| (it.at, Some(it.then)));
         send(&mut stream, &mut source, at).await.ok()?;
         match then {
-            Then::Drop => return None,
-            Then::Reset => return hang_up(stream, Hangup::Reset).await,
-            Then::Stall => return hang_up(stream, Hangup::Stall).await,
-            Then::Truncate => {
+            None => Some(stream),
+            Some(Then::Drop) => None,
+            Some(Then::Reset) => hang_up(stream, Hangup::Reset).await,
+            Some(Then::Stall) => hang_up(stream, Hangup::Stall).await,
+            Some(Then::Truncate) => {
                 stream.shutdown().await.ok();
-                return None;
+                None
             }
-            Then::StallMs(pause) => {
+            Some(Then::TlsGarbage(bytes)) => {
+                stream.get_mut().0.write_all(&bytes.0).await.ok()?;
+                hang_up(stream, Hangup::Stall).await
+            }
+            Some(Then::StallMs(pause)) => {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
-                send(&mut stream, &mut source, u64::MAX).await.ok()?;
+                finish(stream, source).await
             }
-            Then::TrickleMs(pause) => {
-                while send(&mut stream, &mut source, 1).await.ok()? > 0 {
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
-                }
+            Some(Then::TrickleMs(pause)) => trickle(stream, source, pause).await,
+            Some(Then::Garbage(bytes)) => {
+                finish(stream, Source::new([Piece::Bytes(bytes.0.into())])).await
             }
-            Then::Garbage(bytes) => {
-                stream.write_all(&bytes.0).await.ok()?;
-                stream.flush().await.ok()?;
-            }
-            Then::Noise(seed) => {
-                let length = source.length().unwrap_or(1 << 20);
-                send(&mut stream, &mut Source::new([Piece::Noise(seed, length)]), u64::MAX)
-                    .await
-                    .ok()?;
-            }
-            Then::TlsGarbage(bytes) => {
-                let (socket, _) = stream.get_mut();
-                socket.write_all(&bytes.0).await.ok()?;
-                return hang_up(stream, Hangup::Stall).await;
+            Some(Then::Noise(seed)) => {
+                let length = source.length().unwrap_or(MAX_NOISE);
+                finish(stream, Source::new([Piece::Noise(seed, length)])).await
             }
         }
-        Some(stream)
     }
 }
 
@@ -149,6 +140,18 @@ pub(crate) async fn hang_up(mut stream: Stream, how: Hangup) -> Option<Stream> {
         }
     }
     None
+}
+
+/// Writes all that is left.
+async fn finish(mut stream: Stream, mut source: Source) -> Option<Stream> {
+    send(&mut stream, &mut source, u64::MAX).await.ok().map(|_| stream)
+}
+
+async fn trickle(mut stream: Stream, mut source: Source, pause: u64) -> Option<Stream> {
+    while send(&mut stream, &mut source, 1).await.ok()? > 0 {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    Some(stream)
 }
 
 /// Writes the next `limit` bytes of an answer, or what is left, and tells how many.
