@@ -28,7 +28,7 @@ async fn answers(sent: &str) -> String {
         drop(message::read(request.into_body(), MAX_BODY).await);
         Response::new(message::full(text))
     };
-    let serving = tokio::spawn(serve(listener, Crowd::new(1_024), handle, stopped));
+    let serving = task::spawn("test", serve(listener, Crowd::new(1_024), handle, stopped));
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(sent.as_bytes()).await.unwrap();
     let mut all = String::new();

@@ -368,10 +368,12 @@ impl Sequence {
     }
 
     fn write_whole_seconds(&mut self, resigns: u32) -> Next {
-        if self.mode != Mode::Time || self.unit != Unit::Micros {
-            return Next::Done;
+        match (self.mode, self.unit) {
+            (Mode::Time, Unit::Micros) => self.switch(Mode::Time, Unit::Seconds),
+            // It went out with decimals before another answer taught that there must be none.
+            (Mode::Time, Unit::Seconds) => {}
+            _ => return Next::Done,
         }
-        self.switch(Mode::Time, Unit::Seconds);
         retry(resigns, Duration::ZERO, Next::Done)
     }
 

@@ -282,6 +282,10 @@ fn a_time_based_key_falls_back_step_by_step() {
     let mut sequence = time();
     assert_eq!(sequence.settle(Verdict::NotANumber, 0), Next::Again(Duration::ZERO));
     assert_eq!((sequence.unit(), sequence.is_serial()), (Unit::Seconds, true));
+    // Others were under way with decimals; they go again too, but not for ever.
+    assert_eq!(sequence.settle(Verdict::NotANumber, 0), Next::Again(Duration::ZERO));
+    assert_eq!(sequence.settle(Verdict::NotANumber, 3), Next::Done);
+    assert_eq!(sequence.unit(), Unit::Seconds);
     let outside = Verdict::OutsideWindow { server: Some(NOW) };
     assert_eq!(time().settle(outside, 0), Next::Again(Duration::ZERO));
     assert_eq!(time().settle(outside, 3), Next::Done);
