@@ -37,8 +37,8 @@ use crate::task;
 /// The longest JSON body that any documented call could need, with room to spare.
 pub(crate) const MAX_BODY: usize = 64 * 1_024;
 /// What hyper takes at most: more than `target` does, so that the answer is ours.
-const MAX_HEAD: usize = 128 * 1_024;
-const MAX_HEADERS: usize = 256;
+pub(crate) const MAX_HEAD: usize = 128 * 1_024;
+pub(crate) const MAX_HEADERS: usize = 256;
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_millis(500);

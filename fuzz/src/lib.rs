@@ -1,0 +1,6 @@
+//! Second opinions: what the targets hold geminid's own readers against. None of it shares code with
+//! what it checks.
+
+#![forbid(unsafe_code)]
+
+pub mod json;
