@@ -3,4 +3,5 @@
 
 #![forbid(unsafe_code)]
 
+pub mod desk;
 pub mod json;
