@@ -9,12 +9,15 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::inbound::{self, Doors};
+use crate::inbound::{self, Crowd, Doors, Misdirected};
 use crate::message::{self, Body};
 use crate::observe::Observer;
 use crate::proxy::Proxy;
 
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Of its own, so that a crowd of bots keeps no probe out.
+const DESCRIPTORS: u64 = 160;
 
 /// What the admin listener can see.
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ pub(crate) async fn serve(listener: TcpListener, face: Face, stop: watch::Receiv
         let answer = face.answer(&request);
         async move { answer }
     };
-    inbound::serve(listener, handle, stop).await;
+    inbound::serve(listener, Crowd::new(DESCRIPTORS), handle, stop).await;
 }
 
 impl Face {
@@ -36,9 +39,10 @@ impl Face {
         let mut head = Request::new(());
         *head.uri_mut() = request.uri().clone();
         *head.headers_mut() = request.headers().clone();
+        *head.extensions_mut() = request.extensions().clone();
         let target = match inbound::target(&head.into_parts().0, &Doors::default()) {
             Ok(target) => target,
-            Err(refused) => return text(StatusCode::FORBIDDEN, format!("{refused}\n")),
+            Err(refused) => return text(status(&refused), format!("{refused}\n")),
         };
         if request.method() != Method::GET {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
@@ -61,6 +65,13 @@ impl Face {
 
     fn is_ready(&self) -> bool {
         self.proxies.iter().all(|it| it.ready.is_ready())
+    }
+}
+
+fn status(refused: &Misdirected) -> StatusCode {
+    match refused {
+        Misdirected::Unheard(_) | Misdirected::Malformed(_) => StatusCode::BAD_REQUEST,
+        Misdirected::Browser(_) | Misdirected::Host(_) => StatusCode::FORBIDDEN,
     }
 }
 

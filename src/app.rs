@@ -15,7 +15,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, ClientCredential, Config};
 use crate::egress::{BadAnchor, Destination, Egress};
-use crate::inbound::{self, Directory, Doors, Entry};
+use crate::inbound::{self, Crowd, Directory, Doors, Entry};
 use crate::journal::{StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
@@ -29,6 +29,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Soon enough for what is in doubt, and no burden on the exchange.
 const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
+/// What a system grants by default.
+const DESCRIPTORS: u64 = 1_024;
 /// More than the list of symbols is long.
 const MAX_PUBLIC: usize = 1 << 20;
 
@@ -113,6 +115,7 @@ pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     let (stop, _) = watch::channel(false);
     let parts = Parts { config: &config, clock, observer: Arc::clone(&observer), state: &state };
 
+    let crowd = Crowd::new(DESCRIPTORS);
     let (mut addresses, mut servers) = (Vec::new(), Vec::new());
     let (mut proxies, mut lanes) = (Vec::new(), Vec::new());
     for (index, upstream) in config.upstreams.iter().enumerate() {
@@ -123,7 +126,7 @@ pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
         for address in &upstream.listen {
             let listener = inbound::bind(*address).await.map_err(StartError::Listen)?;
             addresses.push((upstream.name.clone(), local(&listener)?));
-            servers.push(serve(listener, Arc::clone(&proxy), &stop));
+            servers.push(serve(listener, &crowd, Arc::clone(&proxy), &stop));
         }
         task::spawn("first answer", learn_the_time(Arc::clone(&proxy), stop.subscribe()));
         proxies.push(proxy);
@@ -274,9 +277,15 @@ fn doors(upstream: &config::Upstream) -> Doors {
     Doors::new(own.chain([override_host]).chain(upstream.hosts.iter().cloned()))
 }
 
-fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: &watch::Sender<bool>) -> JoinHandle<()> {
+fn serve(
+    listener: TcpListener,
+    crowd: &Arc<Crowd>,
+    proxy: Arc<Proxy>,
+    stop: &watch::Sender<bool>,
+) -> JoinHandle<()> {
     let handle = move |request, peer| Arc::clone(&proxy).handle(request, peer);
-    task::spawn("listener", inbound::serve(listener, handle, stop.subscribe()))
+    let crowd = Arc::clone(crowd);
+    task::spawn("listener", inbound::serve(listener, crowd, handle, stop.subscribe()))
 }
 
 /// Asks for public data until an answer tells the time, and again whenever that is in doubt. It also

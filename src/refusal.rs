@@ -11,7 +11,7 @@ use http::StatusCode;
 use crate::call::{Outcome, StopCause};
 use crate::diagnose::{Cause, Confidence, DecidedBy, Finding, Retry};
 use crate::egress::{SendError, SendFault, Sent};
-use crate::inbound::{Misdirected, Unidentified, Unread};
+use crate::inbound::{BadHead, Misdirected, Unheard, Unidentified, Unread};
 use crate::message::Incomplete;
 use crate::nonce::Busy;
 use crate::policy::Denial;
@@ -191,10 +191,27 @@ fn misdirected(it: &Misdirected) -> Answered {
             "call it by a loopback name, or add the name to the upstream's `hosts`",
         ),
         Misdirected::Malformed(_) => malformed(),
-        Misdirected::HeadTooLarge => {
+        Misdirected::Unheard(it) => unheard(*it),
+    }
+}
+
+fn unheard(it: Unheard) -> Answered {
+    match it {
+        Unheard::Bad(BadHead::Malformed(_)) => malformed(),
+        Unheard::Bad(BadHead::TooLarge) => {
             no(431, Cause::RequestTooLarge, "InvalidJson", "send fewer or shorter headers")
         }
-        Misdirected::TooLong => no(414, Cause::RequestTooLarge, "InvalidJson", "shorten the query"),
+        Unheard::Bad(BadHead::TargetTooLong) => {
+            no(414, Cause::RequestTooLarge, "InvalidJson", "shorten the query")
+        }
+        Unheard::Slow => not_now(Cause::RequestTimeout, "send the whole head at once"),
+        Unheard::Crowded => Answered {
+            retry: Retry::After(1),
+            ..not_now(
+                Cause::TooManyConnections,
+                "keep fewer connections open; raise the limit of open files (`ulimit -n`)",
+            )
+        },
     }
 }
 

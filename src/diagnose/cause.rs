@@ -68,6 +68,7 @@ causes! {
     ClientFrozen = "client-frozen", "The client is frozen";
     // The proxy: not now.
     RateBudgetSpent = "rate-budget-spent", "The rate budget is spent";
+    TooManyConnections = "too-many-connections", "Too many connections are open";
     LaneBusy = "lane-busy", "Too many requests wait for this key";
     DuplicateOfUnknown = "duplicate-of-unknown", "A request with the same content has an unknown outcome";
     ClientOrderIdUsed = "client-order-id-used", "This client_order_id was executed before";

@@ -1,13 +1,11 @@
 //! The way of a request, from the bytes of a connection to what would be sent.
 
-use std::cell::RefCell;
-use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -16,16 +14,16 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 
 use super::{NOW, configured, exchange};
 use crate::answer;
 use crate::call::{Call, Identity};
 use crate::config::{ClientCredential, Config};
 use crate::diagnose;
-use crate::inbound::{self, Directory, Doors, Entry, Unidentified};
+use crate::inbound::{self, Crowd, Directory, Doors, Entry, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message;
 use crate::nonce::{Keep, Keeping, Kept, Lane, Reading, ServerClock, Setting};
@@ -218,21 +216,32 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// The requests that the server reads of a connection's bytes, each with its body; one whose body is
-/// broken is left out.
+/// The requests that the server reads of a connection, whose bytes arrive in pieces of `piece`. The
+/// body is `None` if it is broken, too long, or has trailers.
 #[must_use]
-pub fn requests(stream: &[u8]) -> Vec<(Parts, Bytes)> {
-    let read = RefCell::new(Vec::new());
-    let service = service_fn(async |request: Request<Incoming>| {
-        let (head, mut body) = request.into_parts();
-        if let Ok(body) = message::read(&mut body, inbound::MAX_BODY).await {
-            read.borrow_mut().push((head, body));
-        }
-        Ok::<_, Infallible>(Response::new(message::full("")))
+pub fn requests(stream: &[u8], piece: usize) -> Vec<(Parts, Option<Bytes>)> {
+    // Timers are made here and there, and none is ever waited for.
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        let runtime = Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime without threads and sockets needs nothing")
     });
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(inbound::MAX_HEAD).max_headers(inbound::MAX_HEADERS);
-    let mut connection = pin!(builder.serve_connection(Wires { left: stream }, service));
+    let _entered = RUNTIME.enter();
+    let read: Arc<Mutex<Vec<_>>> = Arc::default();
+    let handler = Arc::clone(&read);
+    let handle = move |request: Request<Incoming>, _| {
+        let read = Arc::clone(&handler);
+        async move {
+            let (head, mut body) = request.into_parts();
+            let body = message::read(&mut body, inbound::MAX_BODY).await.ok();
+            read.lock().unwrap_or_else(PoisonError::into_inner).push((head, body));
+            Response::new(message::full(""))
+        }
+    };
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let place = Crowd::new(0).admit(peer.ip()).expect("the first one finds a seat");
+    let (_running, stop) = watch::channel(false);
+    let wires = Wires { left: Bytes::copy_from_slice(stream), piece };
+    let mut connection = pin!(inbound::connect(wires, (place, peer), handle, stop));
     let woken = Arc::new(Woken(AtomicBool::new(true)));
     let waker = Waker::from(Arc::clone(&woken));
     while woken.0.swap(false, Ordering::Relaxed) {
@@ -240,7 +249,8 @@ pub fn requests(stream: &[u8]) -> Vec<(Parts, Bytes)> {
             break;
         }
     }
-    read.take()
+    let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::take(&mut *read)
 }
 
 struct Woken(AtomicBool);
@@ -252,24 +262,24 @@ impl Wake for Woken {
 }
 
 /// A peer that has said all it will say, and takes every answer.
-struct Wires<'a> {
-    left: &'a [u8],
+struct Wires {
+    left: Bytes,
+    piece: usize,
 }
 
-impl Read for Wires<'_> {
+impl AsyncRead for Wires {
     fn poll_read(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-        mut into: ReadBufCursor<'_>,
+        into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let (now, later) = self.left.split_at(self.left.len().min(into.remaining()));
-        into.put_slice(now);
-        self.left = later;
+        let n = self.left.len().min(into.remaining()).min(self.piece.max(1));
+        into.put_slice(&self.left.split_to(n));
         Poll::Ready(Ok(()))
     }
 }
 
-impl Write for Wires<'_> {
+impl AsyncWrite for Wires {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,

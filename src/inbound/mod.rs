@@ -1,45 +1,55 @@
 //! Connections in: accept, read, answer, drain.
 //!
-//! HTTP/1.1 only, so that a whole class of framing faults does not exist here. tower stands at the
-//! rim and nowhere else: a panic in a handler becomes an answer, and the process goes on.
+//! HTTP/1.1 only, so that a whole class of framing faults does not exist here. Between the socket and
+//! hyper stands the `gate`, which lets only heads through that can be read in one way. tower stands at
+//! the rim and nowhere else: a panic in a handler becomes an answer, and the process goes on.
 
+mod crowd;
+mod gate;
+mod head;
 mod identify;
 mod replay;
 mod target;
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::{ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub(crate) use self::crowd::Crowd;
+pub(crate) use self::crowd::Place;
+use self::gate::Gate;
+pub(crate) use self::gate::Unheard;
+pub(crate) use self::head::BadHead;
 pub(crate) use self::identify::{Caller, Directory, Entry, Unidentified};
 pub(crate) use self::replay::{Claim, Replays};
 pub(crate) use self::target::{Doors, Misdirected, target};
 use crate::message::{self, Body, BoxError, Incomplete};
-use crate::task;
+use crate::task::Tasks;
 
 /// The longest JSON body that any documented call could need, with room to spare.
 pub(crate) const MAX_BODY: usize = 64 * 1_024;
-/// What hyper takes at most: more than `target` does, so that the answer is ours.
-pub(crate) const MAX_HEAD: usize = 128 * 1_024;
-pub(crate) const MAX_HEADERS: usize = 256;
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// hyper's buffer: more than a head that the gate lets through, and a whole body.
+const MAX_BUFFER: usize = 64 * 1_024;
+/// More than the gate lets through.
+const MAX_FIELDS: usize = 100;
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_millis(500);
 /// How long the accept loop rests when the system has no descriptors left.
@@ -76,58 +86,99 @@ pub(crate) async fn drain(body: &mut Incoming) -> bool {
 }
 
 /// Serves `listener` until `stop` turns true; returns when the last connection has been answered.
-pub(crate) async fn serve<H, F>(listener: TcpListener, handle: H, mut stop: watch::Receiver<bool>)
-where
+pub(crate) async fn serve<H, F>(
+    listener: TcpListener,
+    crowd: Arc<Crowd>,
+    handle: H,
+    mut stop: watch::Receiver<bool>,
+) where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let connections = GracefulShutdown::new();
+    let (connections, drained) = Tasks::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, peer)) => connect(stream, peer, handle.clone(), &connections),
+            Ok((stream, peer)) => {
+                if let Err(fault) = stream.set_nodelay(true) {
+                    tracing::debug!(%fault, "no TCP_NODELAY");
+                }
+                // Without a place it is closed here, without a word.
+                if let Some(place) = crowd.admit(peer.ip().to_canonical()) {
+                    let talk = connect(stream, (place, peer), handle.clone(), stop.clone());
+                    drop(connections.spawn("connection", talk));
+                }
+            }
             Err(fault) => {
                 tracing::warn!(%fault, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    drop(listener);
-    connections.shutdown().await;
+    drop((listener, connections));
+    drained.wait().await;
 }
 
-fn connect<H, F>(stream: TcpStream, peer: SocketAddr, handle: H, connections: &GracefulShutdown)
+/// One connection, to its end. Not an `async fn`: in one the compiler cannot see that it is `Send`.
+pub(crate) fn connect<S, H, F>(
+    stream: S,
+    (place, peer): (Place, SocketAddr),
+    handle: H,
+    mut stop: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send
 where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    if let Err(fault) = stream.set_nodelay(true) {
-        tracing::debug!(%fault, "no TCP_NODELAY");
-    }
-    let answer = service_fn(move |request: Request<Incoming>| {
+    let place = Arc::new(place);
+    let seat = Arc::clone(&place.seat);
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        let attended = place.attend();
+        let seat = Arc::clone(&place.seat);
+        if let Some(unheard) = seat.unheard().filter(|_| gate::is_placeholder(&request)) {
+            request.extensions_mut().insert(unheard);
+        }
         let answer = handle(request, peer);
-        async move { Ok::<_, BoxError>(answer.await) }
-    });
-    let service = ServiceBuilder::new().layer(CatchPanicLayer::custom(after_panic)).service(answer);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        // Deliberately no `half_close`: a client that goes away while its call waits must be noticed,
-        // and to the server the two look alike.
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    // Boxed here, where its type is plain: inside a task the compiler cannot see that it is `Send`.
-    let connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>> =
-        Box::pin(connections.watch(connection));
-    task::spawn("connection", async move {
-        if let Err(fault) = connection.await {
-            tracing::debug!(%peer, %fault, "connection ended");
+        async move {
+            let mut answer = answer.await;
+            if seat.is_last() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            drop(attended);
+            Ok::<_, BoxError>(answer)
         }
     });
+    let service = ServiceBuilder::new().layer(CatchPanicLayer::custom(after_panic)).service(answer);
+    let socket = TokioIo::new(Gate::new(stream, Arc::clone(&seat)));
+    let mut connection = http1::Builder::new()
+        .max_buf_size(MAX_BUFFER)
+        .max_headers(MAX_FIELDS)
+        // Deliberately no `half_close`: a client that goes away while its call waits must be noticed,
+        // and to the server the two look alike.
+        .serve_connection(socket, TowerToHyperService::new(service));
+    let mut end = Box::pin(async move {
+        tokio::select! {
+            () = seat.asked_to_leave() => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    });
+    let mut ending = false;
+    poll_fn(move |context| {
+        if !ending && end.as_mut().poll(context).is_ready() {
+            // What is being answered is answered; then it ends.
+            ending = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        Pin::new(&mut connection).poll(context).map(|ended| {
+            if let Err(fault) = ended {
+                tracing::debug!(%peer, %fault, "connection ended");
+            }
+        })
+    })
 }
 
 /// Nothing was sent: what goes upstream runs in a task of its own, which this does not see.

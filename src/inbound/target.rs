@@ -1,4 +1,5 @@
 //! Where a request wants to go, read so that nobody else could read it differently.
+//! The `gate` has seen to framing and to limits before.
 //!
 //! 1. Origin-form (a base URL) and absolute-form (`http_proxy`) only.
 //! 2. One `Host`, naming this listener: a loopback name, one of `hosts`, or the upstream's own. A web
@@ -13,14 +14,11 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::header::{HOST, ORIGIN, TRANSFER_ENCODING};
+use http::header::{HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, Method, Uri};
 
-/// Further than any documented path or query by a wide margin.
-const MAX_URI: usize = 4_096;
-const MAX_HEADERS: usize = 64;
-const MAX_HEAD: usize = 32 * 1_024;
+use super::gate::Unheard;
 
 /// The names a listener answers to, beside those of loopback.
 #[derive(Clone, Debug, Default)]
@@ -43,10 +41,8 @@ pub(crate) enum Misdirected {
     Host(String),
     #[error("{0}")]
     Malformed(&'static str),
-    #[error("the request target is longer than {MAX_URI} bytes")]
-    TooLong,
-    #[error("the head has more than {MAX_HEADERS} fields or {MAX_HEAD} bytes")]
-    HeadTooLarge,
+    #[error(transparent)]
+    Unheard(#[from] Unheard),
 }
 
 impl Doors {
@@ -62,22 +58,20 @@ impl Doors {
 
 /// Reads where `head` wants to go, and refuses what did not mean to come here.
 pub(crate) fn target(head: &Parts, doors: &Doors) -> Result<Target, Misdirected> {
+    if let Some(unheard) = head.extensions.get::<Unheard>() {
+        return Err((*unheard).into());
+    }
     if head.method == Method::CONNECT {
         return Err(Misdirected::Malformed(
             "CONNECT is not served by this build yet: use a base URL, or `http://` URLs",
         ));
     }
-    bounded(&head.headers)?;
-    framed_plainly(&head.headers).map_err(Misdirected::Malformed)?;
     let authority = authority(head)?;
     if !doors.admit(&authority) {
         return Err(Misdirected::Host(authority.escape_default().take(100).collect()));
     }
     foreign_page(&head.headers, &authority, doors)?;
 
-    if head.uri.to_string().len() > MAX_URI {
-        return Err(Misdirected::TooLong);
-    }
     let path = head.uri.path();
     plain_path(path).map_err(Misdirected::Malformed)?;
     let query = head.uri.query();
@@ -108,27 +102,6 @@ fn authority(head: &Parts) -> Result<String, Misdirected> {
         Some("http" | "https") => Ok(host.to_owned()),
         _ => Err(Misdirected::Malformed("the request target is neither a path nor a URL")),
     }
-}
-
-fn bounded(headers: &HeaderMap) -> Result<(), Misdirected> {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if headers.len() > MAX_HEADERS || bytes > MAX_HEAD {
-        return Err(Misdirected::HeadTooLarge);
-    }
-    Ok(())
-}
-
-/// What hyper reads in one way and another server might read in another. (It settles lengths itself:
-/// beside `Transfer-Encoding` none counts, two that differ are refused, two that agree are one.)
-fn framed_plainly(headers: &HeaderMap) -> Result<(), &'static str> {
-    if headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some() {
-        return Err("more than one `Transfer-Encoding`");
-    }
-    let coding = headers.get(TRANSFER_ENCODING).map(HeaderValue::as_bytes);
-    if coding.is_some_and(|it| !it.eq_ignore_ascii_case(b"chunked")) {
-        return Err("a transfer coding other than `chunked`");
-    }
-    Ok(())
 }
 
 fn foreign_page(headers: &HeaderMap, authority: &str, doors: &Doors) -> Result<(), Misdirected> {
@@ -297,31 +270,6 @@ mod tests {
         page(&[("sec-fetch-site", "none")], false);
         page(&[("sec-fetch-mode", "cors")], false);
         page(&[("sec-fetch-site", "same-origin"), ("origin", "http://LOCALHOST:3840")], false);
-    }
-
-    #[track_caller]
-    fn framing(headers: &[(&str, &str)], taken: bool) {
-        let all: Vec<_> = [("host", "localhost")].iter().chain(headers).copied().collect();
-        assert_eq!(read("/v1/symbols", &all).is_ok(), taken, "{headers:?}");
-    }
-
-    #[test]
-    fn one_coding_and_only_chunked() {
-        framing(&[("content-length", "0")], true);
-        framing(&[("transfer-encoding", "chunked")], true);
-        framing(&[("transfer-encoding", "Chunked")], true);
-        framing(&[("transfer-encoding", "gzip, chunked")], false);
-        framing(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], false);
-    }
-
-    #[test]
-    fn heads_are_bounded() {
-        let long = "x".repeat(MAX_HEAD);
-        let said = read("/v1/symbols", &[("host", "localhost"), ("x-a", &long)]);
-        assert_eq!(said, Err(Misdirected::HeadTooLarge));
-        let many: Vec<_> = (0..MAX_HEADERS).map(|_| ("x-a", "1")).collect();
-        let all: Vec<_> = [("host", "localhost")].iter().chain(&many).copied().collect();
-        assert_eq!(read("/v1/symbols", &all), Err(Misdirected::HeadTooLarge));
     }
 
     #[test]

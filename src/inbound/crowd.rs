@@ -1,0 +1,272 @@
+//! How many connections there are, and who leaves when there are too many.
+//!
+//! 1. There are so many seats in all, and one address takes at most three quarters of them.
+//! 2. When no seat is free, whoever has waited longest for a request to come in gives way: an idle
+//!    connection, or one that sends its head slowly. So a crowd that only sits there keeps nobody out.
+//! 3. A connection that is being answered never gives way. When all are, who comes is told so.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::gate::Unheard;
+
+/// More than any number of bots on a machine; with 64 KiB each it is half a GiB at the very worst.
+const MOST: u64 = 8_192;
+const FEWEST: u64 = 8;
+/// Kept for listeners, files, and what the runtime needs.
+const KEPT_DESCRIPTORS: u64 = 32;
+/// How many are told at one time that there is no seat. The next are closed without a word.
+const MAX_STANDING: usize = 8;
+/// The value of `waits_since` while a request is being answered.
+const ATTENDED: u64 = 0;
+
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    most: usize,
+    most_of_one: usize,
+    // Counts arrivals and ends of answers, to tell who has waited longest.
+    order: AtomicU64,
+    places: Mutex<Places>,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    seats: HashMap<u64, Arc<Seat>>,
+    by_peer: HashMap<IpAddr, usize>,
+    n_standing: usize,
+}
+
+/// One connection, as its parts and the crowd see it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    peer: IpAddr,
+    waits_since: AtomicU64,
+    leave: Notify,
+    last: AtomicBool,
+    unheard: OnceLock<Unheard>,
+}
+
+/// A connection's place, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    crowd: Arc<Crowd>,
+    pub(super) seat: Arc<Seat>,
+    /// `None`: it stands.
+    number: Option<u64>,
+}
+
+/// A request is being answered, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Attended {
+    place: Arc<Place>,
+}
+
+impl Crowd {
+    /// For a process that may hold `descriptors` open files: each connection may need another one to
+    /// the exchange.
+    pub(crate) fn new(descriptors: u64) -> Arc<Self> {
+        let most = (descriptors.saturating_sub(KEPT_DESCRIPTORS) / 2).clamp(FEWEST, MOST);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let (order, places) = (AtomicU64::new(ATTENDED + 1), Mutex::default());
+        Arc::new(Self { most, most_of_one: most - most / 4, order, places })
+    }
+
+    /// A place for a connection from `peer`. `None`: not even to be told that there is none.
+    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let number = self.next();
+        let mut places = self.places();
+        let seated = places.make_room(peer, self);
+        if !seated {
+            if places.n_standing >= MAX_STANDING {
+                return None;
+            }
+            places.n_standing += 1;
+        }
+        let seat = Arc::new(Seat {
+            peer,
+            waits_since: AtomicU64::new(number),
+            leave: Notify::new(),
+            last: AtomicBool::new(false),
+            unheard: if seated { OnceLock::new() } else { Unheard::Crowded.into() },
+        });
+        if seated {
+            places.seats.insert(number, Arc::clone(&seat));
+            *places.by_peer.entry(peer).or_default() += 1;
+        }
+        Some(Place { crowd: Arc::clone(self), seat, number: seated.then_some(number) })
+    }
+
+    fn next(&self) -> u64 {
+        self.order.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        // Maps and counters, each changed by one call: valid after any panic.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    /// Whether there is a seat for `peer`, or one was made free.
+    fn make_room(&mut self, peer: IpAddr, crowd: &Crowd) -> bool {
+        if self.by_peer.get(&peer).is_some_and(|it| *it >= crowd.most_of_one) {
+            return self.dismiss(|seat| seat.peer == peer);
+        }
+        self.seats.len() < crowd.most || self.dismiss(|_| true)
+    }
+
+    /// Asks whoever of those has waited longest to leave.
+    fn dismiss(&mut self, of: impl Fn(&Seat) -> bool) -> bool {
+        let waiting =
+            self.seats.iter().filter(|(_, seat)| of(seat)).filter_map(|(number, seat)| {
+                let since = seat.waits_since.load(Ordering::Relaxed);
+                (since != ATTENDED).then_some((since, *number))
+            });
+        let Some((_, longest)) = waiting.min() else { return false };
+        if let Some(seat) = self.leave(longest) {
+            seat.ask_to_leave();
+        }
+        true
+    }
+
+    fn leave(&mut self, number: u64) -> Option<Arc<Seat>> {
+        let seat = self.seats.remove(&number)?;
+        if let Some(n) = self.by_peer.get_mut(&seat.peer) {
+            *n -= 1;
+            if *n == 0 {
+                self.by_peer.remove(&seat.peer);
+            }
+        }
+        Some(seat)
+    }
+}
+
+impl Place {
+    /// To be held while a request is answered.
+    pub(super) fn attend(self: &Arc<Self>) -> Attended {
+        self.seat.waits_since.store(ATTENDED, Ordering::Relaxed);
+        Attended { place: Arc::clone(self) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.crowd.places();
+        match self.number {
+            // Who was asked to leave has no seat any more.
+            Some(number) => drop(places.leave(number)),
+            None => places.n_standing -= 1,
+        }
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        let Place { crowd, seat, .. } = &*self.place;
+        seat.waits_since.store(crowd.next(), Ordering::Relaxed);
+    }
+}
+
+impl Seat {
+    /// Ends the connection as soon as no request is being answered.
+    pub(super) fn ask_to_leave(&self) {
+        self.leave.notify_one();
+    }
+
+    pub(super) async fn asked_to_leave(&self) {
+        self.leave.notified().await;
+    }
+
+    /// Says why nothing more of this connection is read. The first word counts.
+    pub(super) fn refuse(&self, why: Unheard) {
+        self.unheard.get_or_init(|| why);
+    }
+
+    pub(super) fn unheard(&self) -> Option<Unheard> {
+        self.unheard.get().copied()
+    }
+
+    /// Says that nothing can be read after this request.
+    pub(super) fn last_request(&self) {
+        self.last.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection ends with the request that is being answered.
+    pub(super) fn is_last(&self) -> bool {
+        self.last.load(Ordering::Relaxed) || self.unheard.get().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+
+    /// Eight seats, of which one address takes six.
+    fn crowd() -> Arc<Crowd> {
+        Crowd::new(KEPT_DESCRIPTORS)
+    }
+
+    fn sit(crowd: &Arc<Crowd>, peer: IpAddr) -> Arc<Place> {
+        Arc::new(crowd.admit(peer).unwrap())
+    }
+
+    fn was_asked(place: &Place) -> bool {
+        use std::future::Future as _;
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        std::pin::pin!(place.seat.asked_to_leave()).poll(&mut context).is_ready()
+    }
+
+    #[test]
+    fn the_number_follows_from_the_open_files() {
+        let most = |descriptors| Crowd::new(descriptors).most;
+        assert_eq!((most(0), most(60), most(1_024), most(1 << 20)), (8, 14, 496, 8_192));
+        assert_eq!(crowd().most_of_one, 6);
+    }
+
+    #[test]
+    fn who_waited_longest_gives_way() {
+        let crowd = crowd();
+        let all: Vec<_> = [ONE, OTHER].repeat(4).into_iter().map(|it| sit(&crowd, it)).collect();
+        // The first is being answered, the second was.
+        let busy = all[0].attend();
+        drop(all[1].attend());
+        let late = sit(&crowd, OTHER);
+        assert_eq!(late.seat.unheard(), None);
+        let asked: Vec<_> = all.iter().map(|it| was_asked(it)).collect();
+        assert_eq!(asked, [false, false, true, false, false, false, false, false]);
+        assert_eq!(crowd.places().seats.len(), 8);
+        drop((all, late, busy));
+        assert!(crowd.places().seats.is_empty() && crowd.places().by_peer.is_empty());
+    }
+
+    #[test]
+    fn one_address_leaves_seats_for_others() {
+        let crowd = crowd();
+        let all: Vec<_> = (0..6).map(|_| sit(&crowd, ONE)).collect();
+        let seventh = sit(&crowd, ONE);
+        assert!(was_asked(&all[0]) && !was_asked(&all[1]));
+        assert_eq!(crowd.places().seats.len(), 6, "two seats stay free");
+        let _others = (sit(&crowd, OTHER), sit(&crowd, OTHER));
+        assert!(!was_asked(&all[1]) && !was_asked(&seventh));
+    }
+
+    #[test]
+    fn who_is_answered_stays_and_who_comes_is_told() {
+        let crowd = crowd();
+        let all: Vec<_> = [ONE, OTHER].repeat(4).into_iter().map(|it| sit(&crowd, it)).collect();
+        let busy: Vec<_> = all.iter().map(Place::attend).collect();
+        let standing: Vec<_> = (0..MAX_STANDING).map(|_| sit(&crowd, ONE)).collect();
+        assert!(standing.iter().all(|it| it.seat.unheard() == Some(Unheard::Crowded)));
+        assert!(crowd.admit(ONE).is_none(), "and no more than a few are told");
+        drop(standing);
+        drop(busy);
+        assert_eq!(sit(&crowd, ONE).seat.unheard(), None);
+    }
+}
