@@ -83,7 +83,8 @@ fn check_path(path: &str) {
 }
 
 fn fits(template: &str, path: &str) -> bool {
-    let (ours, theirs): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+    let (ours, theirs): (Vec<_>, Vec<_>) =
+        (template.split('/').collect(), path.split('/').collect());
     let each = ours.iter().zip(&theirs);
     ours.len() == theirs.len() && each.clone().all(|(a, b)| a == b || a.starts_with('{'))
 }
@@ -138,7 +139,10 @@ fn check_parameters(signed: &Tree, inspected: &Tree) {
 /// A refusal is an answer that a client can read.
 pub fn check_refused(refused: &Refused) {
     let Refused { status, headers, body } = refused;
-    assert!((400..500).contains(status), "a refusal of the client's request is its fault: {status}");
+    assert!(
+        (400..500).contains(status),
+        "a refusal of the client's request is its fault: {status}"
+    );
     let answer = tree(body).expect("an answer of ours is JSON");
     for name in ["result", "reason", "message"] {
         assert!(answer.get(name).and_then(Tree::as_str).is_some(), "{name} is missing: {answer:?}");

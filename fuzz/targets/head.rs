@@ -1,9 +1,11 @@
-//! From the bytes of a connection to what would be sent: hyper's server, target, identity, endpoint,
-//! policy, signature.
+//! From the bytes of a connection to what would be sent: gate, hyper's server, target, identity,
+//! endpoint, policy, signature.
 //!
-//! Held of every request that may go out: its request line stands in the bytes as it is sent, to the
-//! letter; it has one `Host`, which is ours; who is said to ask presented the credential; and all that
-//! `desk` says of what goes out. Of every other: the refusal is an answer that can be read.
+//! Held: every request that gets through the gate is the one that a strict reader of RFC 9112 sees at
+//! that place, with the same method, target, fields and body, and so is the place where it ends; in
+//! however many pieces the bytes arrive. Of every request that may go out: it has one `Host`, which is
+//! ours; who is said to ask presented the credential; and all that `desk` says of what goes out. Of
+//! every other: the refusal is an answer that can be read.
 
 #![no_main]
 
@@ -11,31 +13,81 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use geminid::fuzzing::{self, Sent};
 use geminid_fuzz::desk::{ACCOUNT, STAND_IN, TOKEN, check_refused, check_sent};
+use geminid_fuzz::http::{Message, message};
 use http::request::Parts;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    for (head, body) in fuzzing::requests(data) {
-        match ACCOUNT.ask(&head, &body) {
+    let requests = fuzzing::requests(data, usize::MAX);
+    let pieces = fuzzing::requests(data, data.len() % 61 + 1);
+    let plainly = |it: &[(Parts, _)]| format!("{it:?}");
+    assert_eq!(plainly(&requests), plainly(&pieces), "in pieces it reads differently");
+
+    let mut rest = data;
+    for (head, body) in &requests {
+        // In the place of a refused head stands what nobody can send; nothing comes after it.
+        if head.method.as_str() == "-" {
+            let refused = ACCOUNT.ask(head, b"").expect_err("a head was refused");
+            assert!(refused.headers.contains_key("geminid-cause"));
+            check_refused(&refused);
+            assert_eq!(requests.last().map(|(it, _)| it.method.as_str()), Some("-"));
+            break;
+        }
+        let strict = message(rest).expect("a head got through that can be read in another way");
+        rest = strict.rest;
+        check_read(head, body.as_deref(), &strict);
+        let Some(body) = body else { continue };
+        match ACCOUNT.ask(head, body) {
             Err(refused) => check_refused(&refused),
-            Ok(sent) => check(data, &head, &sent),
+            Ok(sent) => check(head, &sent, &strict),
         }
     }
 });
 
-fn check(data: &[u8], head: &Parts, sent: &Sent) {
-    let line = lines(data).find_map(|line| asked(line, sent));
-    let (path, query) = line.expect("what goes out stands in a request line, to the letter");
-    check_sent(&ACCOUNT, sent, path, query);
-    assert_eq!(head.method.as_str(), sent.method);
+/// What the server read is what stands there.
+fn check_read(head: &Parts, body: Option<&[u8]>, strict: &Message<'_>) {
+    assert_eq!(head.method.as_str(), strict.method);
+    let uri = head.uri.to_string();
+    // A URL without a path means `/`, and the library says so.
+    assert!(
+        uri == strict.target || uri.strip_suffix('/') == Some(strict.target) || {
+            let host = |it: &str| it.to_ascii_lowercase();
+            strict.target.contains("://") && host(&uri) == host(strict.target)
+        },
+        "{uri} of {}",
+        strict.target
+    );
+    assert_eq!(head.headers.len(), strict.fields.len());
+    for (name, _) in &strict.fields {
+        let theirs = head.headers.get_all(name).iter().map(|it| it.as_bytes());
+        let same = strict.fields.iter().filter(|(it, _)| it == name).map(|(_, value)| *value);
+        assert!(theirs.eq(same), "{name}");
+    }
+    if let Some(body) = body {
+        assert_eq!(Some(body), strict.body.as_deref(), "a body that another reader sees otherwise");
+    }
+}
 
-    let hosts: Vec<_> = head.headers.get_all("host").iter().collect();
-    assert_eq!(hosts.len(), 1, "{hosts:?}");
-    let host = hosts[0].to_str().expect("a host is text").to_ascii_lowercase();
-    let loopback = ["localhost", "127.", "[", "api.gemini.com"];
-    assert!(loopback.iter().any(|it| host.starts_with(it)), "{host}");
-    let named = lines(data).any(|it| it.to_ascii_lowercase().ends_with(host.as_bytes()));
-    assert!(named, "the host {host} stands nowhere");
+fn check(head: &Parts, sent: &Sent, strict: &Message<'_>) {
+    let target = match strict.target.split_once("://") {
+        Some((_, rest)) => rest.find(['/', '?']).map_or("/", |it| &rest[it..]),
+        None => strict.target,
+    };
+    let (path, query) = target.split_once('?').map_or((target, None), |(a, b)| (a, Some(b)));
+    let path = if path.is_empty() { "/" } else { path };
+    check_sent(&ACCOUNT, sent, path, query);
+    assert_eq!(strict.method, sent.method);
+
+    let hosts: Vec<_> = strict.fields.iter().filter(|(name, _)| name == "host").collect();
+    let [(_, host)] = hosts[..] else { panic!("not one host: {hosts:?}") };
+    let host = String::from_utf8(host.to_ascii_lowercase()).expect("a host is text");
+    let name = host.strip_suffix(|it: char| it.is_ascii_digit()).map_or(&*host, |_| {
+        host.rsplit_once(':').filter(|(it, _)| !it.is_empty()).map_or(&*host, |(it, _)| it)
+    });
+    let ours = ["localhost", "api.gemini.com"].contains(&name)
+        || name.starts_with("127.")
+        || name.starts_with("[");
+    assert!(ours, "{host}");
 
     match sent.client.as_deref() {
         Some("token") => assert!(presents_token(head), "nobody presented the token"),
@@ -47,36 +99,21 @@ fn check(data: &[u8], head: &Parts, sent: &Sent) {
     }
     if sent.client.as_deref() != Some("token") && sent.signed {
         let tokens = ["authorization", "proxy-authorization"];
-        assert!(!tokens.iter().any(|it| head.headers.contains_key(*it)), "a wrong token fell through");
+        assert!(
+            !tokens.iter().any(|it| head.headers.contains_key(*it)),
+            "a wrong token fell through"
+        );
     }
 }
 
-fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
-    data.split(|it| *it == b'\n').map(|it| it.trim_ascii_end())
-}
-
-/// The path and the query of a request line that asks for what is sent.
-fn asked<'a>(line: &'a [u8], sent: &Sent) -> Option<(&'a str, Option<&'a str>)> {
-    let line = std::str::from_utf8(line).ok()?;
-    let (method, rest) = line.split_once(' ')?;
-    let target = rest.split(' ').find(|it| !it.is_empty())?;
-    let target = match target.split_once("://") {
-        Some((_, rest)) => rest.find(['/', '?']).map_or("/", |it| &rest[it..]),
-        None => target,
-    };
-    let found = method == sent.method && target == sent.path_and_query;
-    found.then(|| target.split_once('?').map_or((target, None), |(a, b)| (a, Some(b))))
-}
-
 fn presents_token(head: &Parts) -> bool {
-    ["authorization", "proxy-authorization"].iter().filter_map(|it| head.headers.get(*it)).all(|it| {
+    let shown = ["authorization", "proxy-authorization"].into_iter();
+    shown.filter_map(|it| head.headers.get(it)).all(|it| {
         let text = it.as_bytes();
         let rest = text.splitn(2, |it| *it == b' ').nth(1).unwrap_or_default().trim_ascii();
         let decoded = BASE64_STANDARD.decode(rest).unwrap_or_default();
-        let ends = [&b":"[..], b""].map(|it| [it, TOKEN.as_bytes()].concat());
-        rest == TOKEN.as_bytes()
-            || decoded == ends[1]
-            || decoded.ends_with(&ends[0])
-            || decoded == [TOKEN.as_bytes(), b":"].concat()
+        let token = TOKEN.as_bytes();
+        let [after, before] = [[b":", token].concat(), [token, b":"].concat()];
+        rest == token || decoded == token || decoded.ends_with(&after) || decoded == before
     })
 }

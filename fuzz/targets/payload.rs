@@ -84,7 +84,13 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     };
     let (path, query) = target.split_once('?').map_or((target, None), |(a, b)| (a, Some(b)));
     let Some(signed) = check_sent(desk, &sent, path, query) else { return Corpus::Keep };
-    let who = if has(SIGNED) { "pair" } else if has(WITH_TOKEN) { "token" } else { "nobody" };
+    let who = if has(SIGNED) {
+        "pair"
+    } else if has(WITH_TOKEN) {
+        "token"
+    } else {
+        "nobody"
+    };
     assert_eq!(sent.client.as_deref(), Some(who));
     let claimed = claimed.filter(|_| has(HEADER) || has(SIGNED));
     check_merged(&sent, &signed, claimed.as_deref(), body, has(SIGNED));
@@ -101,7 +107,10 @@ fn check_merged(sent: &Sent, signed: &Tree, payload: Option<&[u8]>, body: &[u8],
     let (payload, body) = (without_ours(payload), without_ours(body));
     let empty = |it: &Tree| it.members().is_some_and(<[_]>::is_empty);
     let meant = if empty(&body) { &payload } else { &body };
-    assert!(empty(&body) || empty(&payload) && !is_signed || body.means(&payload), "both, and different");
+    assert!(
+        empty(&body) || empty(&payload) && !is_signed || body.means(&payload),
+        "both, and different"
+    );
     let parameters = tree(sent.parameters.as_bytes()).expect("parameters are JSON");
     assert_eq!(&parameters, meant);
     assert!(signed.members().is_some_and(|it| it.len() >= 2));

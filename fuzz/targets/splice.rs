@@ -28,16 +28,17 @@ fuzz_target!(|data: &[u8]| {
 
     assert!(!said.contains(KEY), "{said}");
     assert!(said.chars().count() < 40_000 && !said.contains(char::is_control), "{said:?}");
-    assert!(!line.contains(KEY) && !line.contains(char::is_control) && line.chars().count() < 3_000);
+    assert!(
+        !line.contains(KEY) && !line.contains(char::is_control) && line.chars().count() < 3_000
+    );
     let report = tree(report.as_bytes()).expect("a diagnosis is JSON");
     let mut texts = Vec::new();
     report.texts(&mut texts);
     assert!(!texts.iter().any(|it| it.contains(KEY) || it.contains(char::is_control)), "{texts:?}");
 
     let original = tree(body).filter(|it| it.members().is_some());
-    let acceptable = original.as_ref().is_some_and(|it| {
-        !it.repeats() && it.depth() <= 16 && it.width() <= 256
-    });
+    let acceptable =
+        original.as_ref().is_some_and(|it| !it.repeats() && it.depth() <= 16 && it.width() <= 256);
     let Some(spliced) = spliced else {
         let clash = original.as_ref().is_some_and(|it| it.get("diagnosis").is_some());
         let doubtful = body.trim_ascii_start().starts_with(b"{") && !acceptable;
