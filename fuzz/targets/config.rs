@@ -2,8 +2,8 @@
 //!
 //! Held: no text makes the reader panic or go on for ever; every problem says what is wrong, what to
 //! do, and, if the text is not to be taken as a whole, on which line; and no secret that the text
-//! holds is part of a problem, a warning or `Debug`. For the last, a marker is put in the place of
-//! everything that could be one: in each secret setting, and in each setting whose name is not known.
+//! holds is part of a problem, a warning or `Debug`. For the last, a marker is added to the text
+//! of each setting that may hold one.
 
 #![no_main]
 
@@ -69,7 +69,9 @@ fn plant(table: &mut Table, within: bool) {
 
 fn plant_in(value: &mut Value, secret: bool) {
     match value {
-        Value::String(text) if secret => *text = MARKER.to_owned(),
+        // What else stands there is kept: it may be what makes the value wrong.
+        Value::String(text) if secret && text.len() % 2 == 0 => text.insert_str(0, MARKER),
+        Value::String(text) if secret => text.push_str(MARKER),
         Value::Array(values) => values.iter_mut().for_each(|it| plant_in(it, secret)),
         Value::Table(table) => plant(table, secret),
         Value::String(_)
