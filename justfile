@@ -13,6 +13,10 @@ clippy:
 test *args:
     cargo test --locked {{ args }}
 
+# Every interleaving of requests in a lane, up to a number of preemptions.
+model:
+    RUSTFLAGS="--cfg model" CARGO_TARGET_DIR=target/model cargo test --locked --lib model -- --nocapture --test-threads 1
+
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 

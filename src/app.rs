@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin;
+use crate::call::KeyName;
 use crate::clock::Clock;
 use crate::config::{self, ClientCredential, Config};
 use crate::egress::{BadAnchor, Destination, Egress};
 use crate::inbound::{self, Crowd, Directory, Doors, Entry};
-use crate::journal::{StateDir, StateError};
+use crate::journal::{Damage, StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
 use crate::observe::{Metrics, Observer};
@@ -31,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
 /// What a system grants by default.
 const DESCRIPTORS: u64 = 1_024;
+/// Half the lag that a time-based nonce may have, so that a write may take as long again.
+const TEND_EVERY: Duration = Duration::from_secs(5);
 /// More than the list of symbols is long.
 const MAX_PUBLIC: usize = 1 << 20;
 
@@ -44,11 +47,21 @@ pub(crate) struct Running {
     servers: Vec<JoinHandle<()>>,
     tasks: Tasks,
     drained: Drained,
-    lanes: Vec<Arc<Lane>>,
+    lanes: Vec<Tended>,
     proxies: Vec<Arc<Proxy>>,
     // Held to the end: another process must not hand out nonces meanwhile.
     state: StateDir,
 }
+
+/// A lane, and the task that keeps its mark ahead.
+#[derive(Debug)]
+struct Tended {
+    lane: Arc<Lane>,
+    tending: JoinHandle<()>,
+}
+
+/// The keys of an upstream, by their place in the configuration.
+type Rings = BTreeMap<usize, Arc<KeyRing>>;
 
 /// Why the proxy does not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +71,8 @@ pub(crate) enum StartError {
     #[error(transparent)]
     State(StateProblem),
     #[error(transparent)]
+    Damaged(NoKeyLeft),
+    #[error(transparent)]
     Anchor(AnchorProblem),
 }
 
@@ -65,6 +80,19 @@ pub(crate) enum StartError {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct StateProblem(#[from] StateError);
+
+/// Every key's marks are damaged: there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(DamagedKey::to_string).collect::<Vec<_>>().join("\nerror: "))]
+pub(crate) struct NoKeyLeft(Vec<DamagedKey>);
+
+/// A key that is not signed with until somebody looks at its file.
+#[derive(Debug, thiserror::Error)]
+#[error("the key `{key}` cannot be used: {damage}")]
+struct DamagedKey {
+    key: KeyName,
+    damage: Damage,
+}
 
 /// A fault of a trust anchor.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +102,12 @@ pub(crate) struct AnchorProblem(#[from] BadAnchor);
 impl StartError {
     /// What to do about it.
     #[must_use]
-    pub(crate) fn hint(&self) -> &'static str {
-        match self {
+    pub(crate) fn hint(&self) -> String {
+        let hint = match self {
             Self::Listen(_) => "end what listens there, or set another address with `listen`",
-            Self::State(StateProblem(StateError::Corrupt { .. })) => {
-                "move the file away, wait a minute so that the clock passes its last nonce, and \
-                 start again: the key is then asked anew how it counts"
+            Self::Damaged(NoKeyLeft(keys)) => return way_out(keys),
+            Self::State(StateProblem(StateError::NotMade { .. })) => {
+                "make room in the state directory: every key needs 8 KiB there once, and no more later"
             }
             Self::State(StateProblem(StateError::InUse { .. })) => {
                 "end the other process, or give this one a `[state] dir` of its own"
@@ -88,8 +116,23 @@ impl StartError {
                 "set `[state] dir`, or `--state-dir`, to a directory that this user may write"
             }
             Self::Anchor(_) => "see that `ca_file` holds certificates in PEM form",
-        }
+        };
+        hint.to_owned()
     }
+}
+
+/// What to do about damaged marks.
+fn way_out(keys: &[DamagedKey]) -> String {
+    let moved = |it: &DamagedKey| {
+        let path = it.damage.path.display();
+        format!("`mv {path} {path}.damaged`")
+    };
+    let all: Vec<_> = keys.iter().map(moved).collect();
+    format!(
+        "{}, wait 60 s, because no nonce ever led the exchange's clock by more, and start again: the \
+         exchange is then asked anew how the key counts",
+        all.join(", ")
+    )
 }
 
 impl From<StateError> for StartError {
@@ -116,13 +159,13 @@ pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     let parts = Parts { config: &config, clock, observer: Arc::clone(&observer), state: &state };
 
     let crowd = Crowd::new(DESCRIPTORS);
+    let clocks: Vec<Arc<ServerClock>> = config.upstreams.iter().map(|_| Arc::default()).collect();
+    let rings = parts.all_rings(&clocks)?;
     let (mut addresses, mut servers) = (Vec::new(), Vec::new());
     let (mut proxies, mut lanes) = (Vec::new(), Vec::new());
-    for (index, upstream) in config.upstreams.iter().enumerate() {
-        let server_clock = Arc::new(ServerClock::default());
-        let rings = parts.rings(index, &server_clock)?;
-        lanes.extend(rings.values().map(|it| Arc::clone(&it.lane)));
-        let proxy = Arc::new(parts.proxy(upstream, &rings, server_clock, tasks.clone())?);
+    for ((upstream, rings), clock) in config.upstreams.iter().zip(&rings).zip(clocks) {
+        let proxy = Arc::new(parts.proxy(upstream, rings, clock, tasks.clone())?);
+        lanes.extend(lanes_of(rings).map(|lane| tend(lane, &proxy)));
         for address in &upstream.listen {
             let listener = inbound::bind(*address).await.map_err(StartError::Listen)?;
             addresses.push((upstream.name.clone(), local(&listener)?));
@@ -158,7 +201,10 @@ impl Running {
             drained.wait().await;
         };
         let in_time = tokio::time::timeout(limit, everything).await.is_ok();
-        for lane in lanes {
+        for Tended { lane, tending } in lanes {
+            // Whatever it still writes lies above the last nonce.
+            tending.abort();
+            drop(tending.await);
             if let Err(fault) = lane.close().await {
                 tracing::error!(%fault, "a nonce mark could not be written");
             }
@@ -177,19 +223,37 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// The keys of an upstream, by their place in the configuration, each with its lane.
-    fn rings(
-        &self,
-        upstream: usize,
-        server_clock: &Arc<ServerClock>,
-    ) -> Result<BTreeMap<usize, Arc<KeyRing>>, StartError> {
-        let mut rings = BTreeMap::new();
+    /// The keys of every upstream. A key whose marks are damaged gets no lane; without any lane there is
+    /// no start.
+    fn all_rings(&self, clocks: &[Arc<ServerClock>]) -> Result<Vec<Rings>, StartError> {
+        let clocks = clocks.iter().enumerate();
+        let all = clocks.map(|(upstream, clock)| self.rings(upstream, clock));
+        let all = all.collect::<Result<Vec<_>, _>>()?;
+        let damaged = |ring: &Arc<KeyRing>| {
+            let damage = ring.lane.as_ref().err()?.clone();
+            Some(DamagedKey { key: ring.key.name.clone(), damage })
+        };
+        let lost: Vec<_> = all.iter().flat_map(Rings::values).filter_map(damaged).collect();
+        if !lost.is_empty() && all.iter().flat_map(lanes_of).next().is_none() {
+            return Err(StartError::Damaged(NoKeyLeft(lost)));
+        }
+        for key in lost {
+            let hint = way_out(std::slice::from_ref(&key));
+            tracing::error!(key = %key.key, hint, "{key}");
+        }
+        Ok(all)
+    }
+
+    fn rings(&self, upstream: usize, server_clock: &Arc<ServerClock>) -> Result<Rings, StartError> {
+        let mut rings = Rings::new();
         let keys = self.config.keys.iter().enumerate();
         for (index, key) in keys.filter(|(_, it)| it.upstream == upstream) {
-            let (kept, marks) = self.state.marks(&key.credential.fingerprint())?;
+            let found = self.state.marks(&key.credential.fingerprint())?;
             let how = (key.nonce, key.unit);
             let clock = Arc::clone(server_clock);
-            let lane = Lane::new(key.name.clone(), how, kept, clock, Box::new(marks));
+            let lane = found.map(|(kept, marks)| {
+                Lane::new(key.name.clone(), how, kept, clock, Box::new(marks))
+            });
             let users = self.config.clients.iter().filter(|it| it.key == index).count();
             let key = Key {
                 name: key.name.clone(),
@@ -204,7 +268,7 @@ impl Parts<'_> {
     fn proxy(
         &self,
         upstream: &config::Upstream,
-        rings: &BTreeMap<usize, Arc<KeyRing>>,
+        rings: &Rings,
         server_clock: Arc<ServerClock>,
         tasks: Tasks,
     ) -> Result<Proxy, StartError> {
@@ -227,7 +291,7 @@ impl Parts<'_> {
             egress_ip: upstream.bind.map(|it| it.to_string()),
             deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },
             server_clock,
-            ready: Ready::new(),
+            ready: Arc::new(Ready::new(lanes_of(rings).count())),
             clock: Arc::clone(&self.clock),
             replays: Arc::default(),
             observer: Arc::clone(&self.observer),
@@ -235,7 +299,7 @@ impl Parts<'_> {
         })
     }
 
-    fn clients(&self, rings: &BTreeMap<usize, Arc<KeyRing>>) -> (Directory, Vec<Client>) {
+    fn clients(&self, rings: &Rings) -> (Directory, Vec<Client>) {
         let of_this = || {
             let all = self.config.clients.iter();
             all.filter_map(|it| rings.get(&it.key).map(|ring| (it, ring)))
@@ -288,6 +352,24 @@ fn serve(
     task::spawn("listener", inbound::serve(listener, crowd, handle, stop.subscribe()))
 }
 
+fn lanes_of(rings: &Rings) -> impl Iterator<Item = &Arc<Lane>> {
+    rings.values().filter_map(|it| it.lane.as_ref().ok())
+}
+
+/// Keeps the mark of a lane ahead, from the moment that the exchange's time is known.
+fn tend(lane: &Arc<Lane>, proxy: &Proxy) -> Tended {
+    let (lane, tended) = (Arc::clone(lane), Arc::clone(lane));
+    // Not the proxy itself, which a drain waits for.
+    let (ready, clock) = (Arc::clone(&proxy.ready), Arc::clone(&proxy.clock));
+    let tending = task::spawn("nonce marks", async move {
+        ready.known().await;
+        tended.raise(clock.monotonic()).await;
+        ready.reserved();
+        tended.tend(|| clock.monotonic(), || tokio::time::sleep(TEND_EVERY)).await;
+    });
+    Tended { lane, tending }
+}
+
 /// Asks for public data until an answer tells the time, and again whenever that is in doubt. It also
 /// leaves a warm connection.
 async fn learn_the_time(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
@@ -298,7 +380,7 @@ async fn learn_the_time(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => return,
         }
         let next = async {
-            if proxy.ready.is_ready() {
+            if proxy.ready.is_known() {
                 proxy.ready.asked_again().await;
             }
             tokio::time::sleep(pause).await;
@@ -308,7 +390,7 @@ async fn learn_the_time(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => return,
         }
         let longer = LONGEST_PAUSE.min(pause * 2);
-        pause = if proxy.ready.is_ready() { CONFIRM_PAUSE } else { longer };
+        pause = if proxy.ready.is_known() { CONFIRM_PAUSE } else { longer };
     }
 }
 

@@ -4,6 +4,7 @@
 //! 2. A request takes the way of `proxy` here, in the same order, without sockets, clock and tasks.
 
 mod desk;
+mod life;
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -13,6 +14,7 @@ use http::StatusCode;
 use secrecy::SecretString;
 
 pub use self::desk::{Desk, Refused, Sent, requests};
+pub use self::life::{Life, Step};
 use crate::call::Outcome;
 use crate::clock::UnixMicros;
 use crate::config::{self, Config, Lookup, Overrides};

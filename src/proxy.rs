@@ -19,9 +19,10 @@ use crate::call::{Call, Identity, Outcome};
 use crate::clock::Clock;
 use crate::egress::{Egress, SendError, SendFault};
 use crate::inbound::{self, Caller, Claim, Directory, Doors, Replays, Unidentified};
+use crate::journal::Damage;
 use crate::limit::{self, Admission};
 use crate::message::Body;
-use crate::nonce::{Lane, Next, Reading, ServerClock, Turn, Verdict};
+use crate::nonce::{Busy, Lane, LaneView, Next, Reading, ServerClock, Turn, Verdict};
 use crate::observe::{Observer, Record};
 use crate::policy::{self, Grant, KeyFacts};
 use crate::provider::{Asked, Key, Provider, Routes, Signed, Wire};
@@ -51,7 +52,7 @@ pub(crate) struct Proxy {
     pub(crate) egress_ip: Option<String>,
     pub(crate) deadlines: Deadlines,
     pub(crate) server_clock: Arc<ServerClock>,
-    pub(crate) ready: Ready,
+    pub(crate) ready: Arc<Ready>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) replays: Arc<Replays>,
     pub(crate) observer: Arc<Observer>,
@@ -68,7 +69,8 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct KeyRing {
     pub(crate) key: Key,
-    pub(crate) lane: Arc<Lane>,
+    /// Without a lane there is no turn, and without a turn no signature.
+    pub(crate) lane: Result<Arc<Lane>, Damage>,
     pub(crate) shared: bool,
 }
 
@@ -160,8 +162,9 @@ impl Proxy {
         let go = match key {
             None => Go::Unsigned(Box::new(admission)),
             Some(ring) => {
+                let lane = ring.lane()?;
                 self.ready.wait().await?;
-                Go::Signed(Box::new(self.turn(&ring, admission, record).await?), ring)
+                Go::Signed(Box::new(self.turn(lane, admission, record).await?), ring)
             }
         };
         Ok(Started { go, claim, forwarded })
@@ -327,7 +330,6 @@ impl Proxy {
                     turn = turn.again(self.clock.monotonic()).await?;
                 }
                 Next::Done | Next::Stop(_) => {
-                    self.reserve_ahead(ring);
                     return Ok(self.explained(received, turn.call(), Some((ring, &turn)), record));
                 }
             }
@@ -336,12 +338,12 @@ impl Proxy {
 
     async fn turn(
         &self,
-        ring: &KeyRing,
+        lane: &Arc<Lane>,
         admission: Admission,
         record: &mut Record,
     ) -> Result<Turn, Refusal> {
         let began = self.clock.monotonic();
-        let turn = tokio::time::timeout(LANE_PATIENCE, ring.lane.turn(admission, began)).await;
+        let turn = tokio::time::timeout(LANE_PATIENCE, lane.turn(admission, began)).await;
         record.facts.waited = Some(self.clock.monotonic().saturating_sub(began));
         Ok(turn.map_err(|_| Refusal::LaneBusy(LANE_PATIENCE))??)
     }
@@ -373,7 +375,7 @@ impl Proxy {
         let silent = said == Verdict::Accepted && !received.answer.status.is_success();
         let verdict = if silent { Verdict::Silent } else { said };
         if turn.learn(verdict, self.reading()) {
-            let (mode, unit) = (ring.lane.view().mode, ring.lane.view().unit);
+            let LaneView { mode, unit, .. } = turn.lane();
             tracing::info!(key = %ring.key.name, %mode, %unit, "learned how this key counts");
             return Ok(Learned::Taught(Box::new(turn)));
         }
@@ -423,18 +425,10 @@ impl Proxy {
         let about = Circumstances {
             call,
             key: signed.map(|(ring, _)| &ring.key),
-            lane: signed.map(|(ring, turn)| (ring.lane.view(), turn.n_resigns())),
+            lane: signed.map(|(_, turn)| (turn.lane(), turn.n_resigns())),
             skew_millis: self.server_clock.skew_millis(self.reading()),
         };
         answer::explain(self.provider, received, about, record)
-    }
-
-    /// Keeps a mark ahead of the next request, which then need not wait for the disk.
-    fn reserve_ahead(&self, ring: &Arc<KeyRing>) {
-        if let Some(kept) = ring.lane.wants_reserve(self.clock.monotonic()) {
-            let lane = Arc::clone(&ring.lane);
-            drop(self.tasks.spawn("reserve", async move { lane.reserve(kept).await }));
-        }
     }
 
     pub(crate) fn reading(&self) -> Reading {
@@ -450,6 +444,10 @@ enum Learned {
 }
 
 impl KeyRing {
+    fn lane(&self) -> Result<&Arc<Lane>, Busy> {
+        self.lane.as_ref().map_err(|_| Busy::Damaged { key: self.key.name.clone() })
+    }
+
     fn facts(&self) -> KeyFacts<'_> {
         KeyFacts {
             shared: self.shared,

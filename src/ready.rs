@@ -1,7 +1,9 @@
 //! Whether signed calls can be made: the exchange's clock is known.
 //!
-//! The first signed request waits for one unsigned answer that carries a `Date`; `/readyz` means that.
+//! The first signed request waits for one unsigned answer that carries a `Date`; `/readyz` means that,
+//! and that the nonces of every known key have been reserved, or that it was tried.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -23,20 +25,45 @@ pub(crate) struct Ready {
     // What the last attempt to get an answer ended with.
     fault: Mutex<Option<SendFault>>,
     again: Notify,
+    // How many keys have not tried to reserve their first nonces.
+    n_unreserved: AtomicUsize,
 }
 
 impl Ready {
-    pub(crate) fn new() -> Self {
-        Self { known: watch::Sender::new(false), fault: Mutex::new(None), again: Notify::new() }
+    pub(crate) fn new(n_keys: usize) -> Self {
+        Self {
+            known: watch::Sender::new(false),
+            fault: Mutex::new(None),
+            again: Notify::new(),
+            n_unreserved: AtomicUsize::new(n_keys),
+        }
     }
 
+    /// Whether a signed request would have to wait neither for the clock nor for the disk.
     pub(crate) fn is_ready(&self) -> bool {
+        self.is_known() && self.n_unreserved.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether the exchange has told its time.
+    pub(crate) fn is_known(&self) -> bool {
         *self.known.borrow()
+    }
+
+    /// Waits until the exchange has told its time, however long.
+    pub(crate) async fn known(&self) {
+        let mut known = self.known.subscribe();
+        // The sender is ours, and so lives.
+        drop(known.wait_for(|it| *it).await);
+    }
+
+    /// Takes in that one more key has tried to reserve its first nonces.
+    pub(crate) fn reserved(&self) {
+        self.n_unreserved.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Waits for the first `Date`, for a while.
     pub(crate) async fn wait(&self) -> Result<(), Refusal> {
-        if self.is_ready() {
+        if self.is_known() {
             return Ok(());
         }
         let mut known = self.known.subscribe();
@@ -99,7 +126,7 @@ mod tests {
 
     #[test]
     fn only_a_date_makes_ready() {
-        let (ready, clock) = (Ready::new(), ServerClock::default());
+        let (ready, clock) = (Ready::new(0), ServerClock::default());
         let at = Reading { wall: UnixMicros(0), monotonic: Duration::ZERO };
         let mut headers = HeaderMap::new();
         ready.observe(&headers, &clock, Duration::ZERO, at);
@@ -114,5 +141,16 @@ mod tests {
         ready.observe(&headers, &clock, Duration::ZERO, at);
         assert!(ready.is_ready());
         assert_eq!(clock.now(Duration::ZERO).unwrap().secs(), 1_789_997_600);
+    }
+
+    #[test]
+    fn every_key_reserves_before_it_is_ready() {
+        let ready = Ready::new(2);
+        ready.known.send_replace(true);
+        for _ in 0..2 {
+            assert!(ready.is_known() && !ready.is_ready());
+            ready.reserved();
+        }
+        assert!(ready.is_ready());
     }
 }

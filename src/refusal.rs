@@ -153,10 +153,24 @@ impl Refusal {
                 Cause::ClockUntrusted,
                 "see that the exchange can be reached, and set this machine's clock by NTP",
             ),
+            Self::Busy(Busy::Ahead { wait, .. }) => Answered {
+                retry: Retry::After(wait.as_secs().saturating_add(1)),
+                ..not_now(
+                    Cause::ClockUntrusted,
+                    "wait: the nonces ran ahead, as after many restarts or a clock that was set back",
+                )
+            },
             Self::Busy(Busy::Disk { .. }) => not_now(
                 Cause::Internal,
-                "make room in the state directory: a nonce is not used before it is kept",
+                "see that the state directory can be written: a nonce is not used before it is kept",
             ),
+            Self::Busy(Busy::Damaged { .. }) => Answered {
+                retry: Retry::AfterFix,
+                ..not_now(
+                    Cause::NonceStateDamaged,
+                    "move the key's nonce file, which the log names, out of the state directory, wait 60 s, and start geminid again",
+                )
+            },
             Self::LaneBusy(_) => not_now(
                 Cause::LaneBusy,
                 "ask less often with this key, or give heavy readers a key of their own",
@@ -381,6 +395,7 @@ fn look(status: u16, cause: Cause) -> Answered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::KeyName;
 
     #[track_caller]
     fn check(refusal: &Refusal, status: u16, reason: Option<&str>, outcome: Outcome, cause: &str) {
@@ -408,6 +423,15 @@ mod tests {
         check(&Refusal::Unlearned { status: 404 }, 503, None, none, "unexplained");
         check(&Refusal::NoClock, 503, None, none, "clock-untrusted");
         check(&Refusal::LaneBusy(Duration::ZERO), 503, None, none, "lane-busy");
+        let key = || KeyName::new("k");
+        let damaged = Refusal::Busy(Busy::Damaged { key: key() });
+        check(&damaged, 503, None, none, "nonce-state-damaged");
+        let wait = Duration::from_millis(7_100);
+        let ahead = Refusal::Busy(Busy::Ahead { key: key(), wait });
+        check(&ahead, 503, None, none, "clock-untrusted");
+        assert!(
+            ahead.to_string().ends_with("due in 8 s") && ahead.finding().retry == Retry::After(8)
+        );
         check(
             &Refusal::Redirect { mutates: true },
             502,

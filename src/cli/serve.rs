@@ -34,7 +34,7 @@ pub(super) async fn serve(place: Where, logging: Logging) -> ExitCode {
     let running = match app::start(config, Arc::new(SystemClock::new())).await {
         Ok(running) => running,
         Err(start) => {
-            fault(&start, Some(start.hint()));
+            fault(&start, Some(&start.hint()));
             return ExitCode::from(USAGE);
         }
     };

@@ -74,6 +74,7 @@ causes! {
     ClientOrderIdUsed = "client-order-id-used", "This client_order_id was executed before";
     AuditUnavailable = "audit-unavailable", "The audit trail cannot be written";
     ClockUntrusted = "clock-untrusted", "The exchange's clock is not known";
+    NonceStateDamaged = "nonce-state-damaged", "The file with the key's nonce mark is damaged";
     EgressAddressUnexpected = "egress-address-unexpected", "Requests would leave from an unexpected address";
     UpstreamUnreachable = "upstream-unreachable", "The exchange cannot be reached";
     UpstreamTls = "upstream-tls", "The exchange's certificate is not accepted";

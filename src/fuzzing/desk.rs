@@ -170,6 +170,7 @@ impl Desk {
         clock.observe_exact(NOW, Reading { wall: NOW, monotonic: Duration::ZERO });
         let how = (Setting::Increasing, None);
         let lane = Lane::new(config.name.clone(), how, None, clock, Box::new(NoDisk));
+        at_once(lane.raise(Duration::ZERO));
         let turn = at_once(lane.turn(admission, Duration::ZERO))?;
         let numbered = at_once(turn.number(|| Duration::ZERO, |_| ready(())))?;
         let key = Key {

@@ -7,11 +7,10 @@
 mod lane;
 mod sequence;
 mod server_clock;
+mod sync;
 mod unit;
 
 pub(crate) use self::lane::{Busy, Keep, Keeping, Lane, LaneView, Numbered, Turn};
-#[cfg(test)]
-pub(crate) use self::sequence::Mode;
-pub(crate) use self::sequence::{Kept, Next, Nonce, Verdict};
+pub(crate) use self::sequence::{Kept, Mode, Next, Nonce, NotNow, Sequence, Verdict};
 pub(crate) use self::server_clock::{Observed, Reading, ServerClock};
 pub(crate) use self::unit::{Setting, Unit};

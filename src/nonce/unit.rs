@@ -1,5 +1,7 @@
 //! How the numbers of one key are written.
 
+use std::time::Duration;
+
 use crate::call::words;
 use crate::clock::UnixMicros;
 
@@ -39,6 +41,12 @@ impl Unit {
         u64::try_from(exact).unwrap_or(u64::MAX)
     }
 
+    /// So many steps as a span of time, rounded up to the microsecond.
+    pub(crate) fn span(self, steps: u64) -> Duration {
+        let micros = (u128::from(steps) * 1_000_000).div_ceil(u128::from(self.per_second()));
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
     /// So many seconds in this unit.
     pub(crate) const fn seconds(self, count: u64) -> u64 {
         self.per_second().saturating_mul(count)
@@ -58,5 +66,7 @@ mod tests {
         assert_eq!(Unit::Nanos.of(now), 1_790_000_000_123_456_000);
         assert_eq!(Unit::Nanos.of(UnixMicros(u64::MAX)), u64::MAX);
         assert_eq!(Unit::Millis.seconds(60), 60_000);
+        assert_eq!(Unit::Nanos.span(1_001), Duration::from_micros(2));
+        assert_eq!(Unit::Seconds.span(u64::MAX), Duration::from_micros(u64::MAX));
     }
 }

@@ -4,6 +4,9 @@
 //! its answer has come. In a serial lane there is one turn at a time, so nonces arrive in order; in a
 //! parallel lane turns are unlimited. Waiting requests go by their class, with ageing: a class is a
 //! head start, and time makes up for it.
+//!
+//! No request writes to the disk. One task for each lane raises its mark there ([`Lane::tend`]), one
+//! write at a time; a request waits for it only if no value on disk is left.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,17 +14,22 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::call::{Call, KeyName, Priority, StopCause};
+use crate::clock::UnixMicros;
 use crate::limit::Admission;
 use crate::nonce::sequence::{Kept, Mode, Next, Nonce, NotNow, Sequence, TRIAL_EVERY, Verdict};
 use crate::nonce::server_clock::{Reading, ServerClock};
+use crate::nonce::sync::{Mutex, MutexGuard};
 use crate::nonce::unit::{Setting, Unit};
+
+/// How long a request waits for a nonce once it has its turn, be it for the clock or for the disk:
+/// shorter than bots wait for their answer, so that they hear that nothing was sent.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Puts marks where a crash does not reach them.
 pub(crate) trait Keep: fmt::Debug + Send + Sync {
@@ -37,8 +45,10 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     clock: Arc<ServerClock>,
     keeper: Box<dyn Keep>,
-    // Whether a reserve is on its way to the disk: one write at a time, however slow.
-    reserving: AtomicBool,
+    // A request found that the mark on disk should be raised.
+    wanted: Notify,
+    // A write has ended, well or not.
+    written: Notify,
 }
 
 #[derive(Debug)]
@@ -48,6 +58,8 @@ struct State {
     waiting: BinaryHeap<Reverse<Waiting>>,
     n_arrived: u64,
     stopped: Option<Stopped>,
+    // Why the last write failed; `None` if it did not.
+    fault: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,8 +105,14 @@ pub(crate) enum Busy {
     Stopped { key: KeyName, cause: StopCause },
     #[error("the exchange's clock is not known yet, or lies far behind the nonces of `{key}`")]
     ClockUntrusted { key: KeyName },
+    #[error(
+        "the nonces of `{key}` lead the exchange's clock: the next is due in {} s", seconds(*wait)
+    )]
+    Ahead { key: KeyName, wait: Duration },
     #[error("the nonce marks of `{key}` cannot be written: {why}")]
     Disk { key: KeyName, why: String },
+    #[error("the nonce marks of `{key}` cannot be read: nothing is signed with it")]
+    Damaged { key: KeyName },
 }
 
 fn words(cause: StopCause) -> &'static str {
@@ -102,6 +120,11 @@ fn words(cause: StopCause) -> &'static str {
         StopCause::KeyShared => "somebody else raises its nonces",
         StopCause::Unit => "its past nonces are larger than any in a unit that may be used",
     }
+}
+
+/// Rounded up: a wait of half a second is not none.
+fn seconds(span: Duration) -> u64 {
+    span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0))
 }
 
 /// What can be told of a lane.
@@ -127,9 +150,10 @@ impl Lane {
             waiting: BinaryHeap::new(),
             n_arrived: 0,
             stopped: None,
+            fault: None,
         };
-        let reserving = AtomicBool::new(false);
-        Arc::new(Self { key, state: Mutex::new(state), clock, keeper, reserving })
+        let (wanted, written) = (Notify::new(), Notify::new());
+        Arc::new(Self { key, state: Mutex::new(state), clock, keeper, wanted, written })
     }
 
     /// Waits until this call may be sent. `now` is monotonic.
@@ -148,7 +172,7 @@ impl Lane {
         Ok(Turn { admission, slot, n_resigns: 0 })
     }
 
-    pub(crate) fn view(&self) -> LaneView {
+    fn view(&self) -> LaneView {
         let state = self.state();
         LaneView {
             mode: state.sequence.mode(),
@@ -157,29 +181,59 @@ impl Lane {
         }
     }
 
-    /// What should be reserved ahead, so that the next request need not wait for the disk. Who gets it
-    /// calls [`Self::reserve`]; nobody else gets it meanwhile.
-    pub(crate) fn wants_reserve(&self, monotonic: Duration) -> Option<Kept> {
-        let now = self.clock.now(monotonic)?;
-        let kept = self.state().sequence.top_up(now)?;
-        (!self.reserving.swap(true, Ordering::AcqRel)).then_some(kept)
-    }
-
-    pub(crate) async fn reserve(&self, kept: Kept) {
-        // A failure here is told to the request that finds the reserve spent.
-        if self.keeper.keep(kept).await.is_ok() {
-            self.state().sequence.reserved(kept);
+    /// Keeps the mark on disk ahead of the nonces, for ever: whenever a request finds that it should
+    /// be raised, and at every `tick` where nonces must stay near the clock.
+    pub(crate) async fn tend<F>(&self, monotonic: impl Fn() -> Duration, tick: impl Fn() -> F)
+    where
+        F: Future<Output = ()>,
+    {
+        loop {
+            let asked = tokio::select! {
+                biased;
+                () = self.wanted.notified() => true,
+                () = tick() => false,
+            };
+            // A block that lies idle is as good as new, unless nonces must stay near the clock.
+            if asked || self.state().sequence.mode() == Mode::Time {
+                self.raise(monotonic()).await;
+            }
         }
-        self.reserving.store(false, Ordering::Release);
     }
 
-    /// Keeps the last nonce to the letter: the end is orderly.
+    /// Raises the mark on disk, if it should be. The caller sees to it that there is one of it.
+    pub(crate) async fn raise(&self, monotonic: Duration) {
+        let Some(now) = self.clock.now(monotonic) else { return };
+        let Some(kept) = self.state().sequence.top_up(now) else { return };
+        let outcome = self.keeper.keep(kept).await;
+        let mut state = self.state();
+        if outcome.is_ok() {
+            state.sequence.reserved(kept);
+        }
+        state.fault = outcome.err().map(|it| it.to_string());
+        drop(state);
+        self.written.notify_waiters();
+    }
+
+    /// Keeps the last nonce to the letter: the end is orderly. No nonce is handed out any more. Nobody
+    /// may be tending the marks.
     pub(crate) async fn close(&self) -> io::Result<()> {
-        let exact = self.state().sequence.exact();
+        let exact = self.state().sequence.close();
         match exact {
             Some(kept) => self.keeper.keep(kept).await,
             None => Ok(()),
         }
+    }
+
+    fn advance(&self, now: UnixMicros) -> Result<Nonce, NotNow> {
+        let (outcome, due) = {
+            let mut state = self.state();
+            let outcome = state.sequence.advance(now);
+            (outcome, state.sequence.top_up(now).is_some())
+        };
+        if due {
+            self.wanted.notify_one();
+        }
+        outcome
     }
 
     async fn enqueue(self: &Arc<Self>, priority: Priority, now: Duration) -> Slot {
@@ -260,7 +314,8 @@ impl Turn {
         Numbered { turn: self, nonce: Nonce::PROBE }
     }
 
-    /// Takes the next nonce. `sleep` waits, where the marks have run ahead of the clock.
+    /// Takes the next nonce. `sleep` waits, where the marks have run ahead of the clock or no value on
+    /// disk is left.
     pub(crate) async fn number<S, F>(
         self,
         monotonic: impl Fn() -> Duration,
@@ -270,29 +325,51 @@ impl Turn {
         S: Fn(Duration) -> F,
         F: Future<Output = ()>,
     {
-        let lane = &self.slot.lane;
-        let untrusted = || Busy::ClockUntrusted { key: lane.key.clone() };
+        let lane = Arc::clone(&self.slot.lane);
+        let key = || lane.key.clone();
+        let mut patience = PATIENCE;
         loop {
-            let now = lane.clock.now(monotonic()).ok_or_else(untrusted)?;
-            let outcome = lane.state().sequence.advance(now);
-            match outcome {
+            // From here on, so that no write is missed that ends after the look at the block.
+            let written = lane.written.notified();
+            let Some(now) = lane.clock.now(monotonic()) else {
+                return Err(Busy::ClockUntrusted { key: key() });
+            };
+            match lane.advance(now) {
                 Ok(nonce) => return Ok(Numbered { turn: self, nonce }),
-                Err(NotNow::Wait(span)) => sleep(span).await,
-                Err(NotNow::ClockUntrusted) => return Err(untrusted()),
-                Err(NotNow::Reserve(kept)) => {
-                    let why = |it: io::Error| it.to_string();
-                    let disk = |why| Busy::Disk { key: lane.key.clone(), why };
-                    lane.keeper.keep(kept).await.map_err(why).map_err(disk)?;
-                    lane.state().sequence.reserved(kept);
+                Err(NotNow::ClockUntrusted) => return Err(Busy::ClockUntrusted { key: key() }),
+                Err(NotNow::Wait(wait)) if wait > patience => {
+                    return Err(Busy::Ahead { key: key(), wait });
+                }
+                Err(NotNow::Wait(wait)) => {
+                    patience -= wait;
+                    sleep(wait).await;
+                }
+                Err(NotNow::Reserve) => {
+                    let fault = tokio::select! {
+                        biased;
+                        () = written => lane.state().fault.clone(),
+                        () = sleep(patience) => Some("the disk does not answer".to_owned()),
+                    };
+                    if let Some(why) = fault {
+                        return Err(Busy::Disk { key: key(), why });
+                    }
                 }
             }
         }
     }
 
+    /// What can be told of the lane.
+    pub(crate) fn lane(&self) -> LaneView {
+        self.slot.lane.view()
+    }
+
     /// Takes in the answer to the probe; `false` if it taught nothing.
     pub(crate) fn learn(&self, verdict: Verdict, at: Reading) -> bool {
-        self.slot.lane.observe(verdict, at);
-        self.slot.lane.state().sequence.learn(verdict)
+        let lane = &self.slot.lane;
+        lane.observe(verdict, at);
+        let learned = lane.state().sequence.learn(verdict);
+        lane.wanted.notify_one();
+        learned
     }
 
     /// Takes in the answer to the call.
@@ -301,6 +378,8 @@ impl Turn {
         lane.observe(verdict, at);
         let mut state = lane.state();
         let next = state.sequence.settle(verdict, self.n_resigns);
+        // A first success goes to the disk without waiting for the next request.
+        lane.wanted.notify_one();
         match next {
             Next::Done if verdict == Verdict::Accepted => state.stopped = None,
             Next::Done => {}
@@ -395,5 +474,7 @@ impl Ord for Waiting {
     }
 }
 
+#[cfg(all(test, model))]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,13 @@
-//! Turns: one at a time or side by side, by class, and never lost.
+//! Turns: one at a time or side by side, by class, and never lost. Nonces: nobody waits for the disk.
+
+mod history;
 
 use std::future::ready;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::call::{Effect, Visibility, example};
@@ -10,27 +17,74 @@ use crate::policy;
 
 const NOW: UnixMicros = UnixMicros::from_secs(1_790_000_000);
 
-/// A disk that takes everything, or nothing.
-#[derive(Debug)]
+/// A disk that takes everything, or nothing, or does not answer until it is told to.
+#[derive(Clone, Debug, Default)]
 struct Disk {
-    works: bool,
+    is_full: Arc<AtomicBool>,
+    hangs: Option<Arc<Semaphore>>,
+    /// The highest mark that is on it, and how many writes there were.
+    mark: Arc<AtomicU64>,
+    n_writes: Arc<AtomicU64>,
 }
 
 impl Keep for Disk {
-    fn keep(&self, _: Kept) -> Keeping {
-        let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
-        Box::pin(ready(if self.works { Ok(()) } else { full() }))
+    fn keep(&self, kept: Kept) -> Keeping {
+        let disk = self.clone();
+        Box::pin(async move {
+            if let Some(gate) = &disk.hangs {
+                gate.acquire().await.unwrap().forget();
+            }
+            if disk.is_full.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            disk.n_writes.fetch_add(1, Ordering::SeqCst);
+            disk.mark.fetch_max(kept.mark, Ordering::SeqCst);
+            Ok(())
+        })
     }
 }
 
-fn lane_on(setting: Setting, works: bool) -> Arc<Lane> {
+/// A lane whose marks are tended as the process does it, but for the time between two ticks.
+fn tended(setting: Setting, kept: Option<Kept>, disk: Disk) -> Arc<Lane> {
+    let lane = Lane::new(KeyName::new("k"), (setting, None), kept, clock(), Box::new(disk));
+    let tended = Arc::clone(&lane);
+    drop(crate::task::spawn("marks", async move {
+        tended.tend(|| Duration::ZERO, std::future::pending).await;
+    }));
+    lane
+}
+
+fn clock() -> Arc<ServerClock> {
     let clock = Arc::new(ServerClock::default());
     clock.observe_exact(NOW, Reading { wall: NOW, monotonic: Duration::ZERO });
-    Lane::new(KeyName::new("k"), (setting, None), None, clock, Box::new(Disk { works }))
+    clock
+}
+
+/// A nonce at some time, however long it takes, but for a disk that never answers.
+async fn number(lane: &Arc<Lane>, now: Duration) -> Result<u64, Busy> {
+    let turn = lane.turn(admission(Priority::Read), now).await?;
+    let sleep = |_| async {
+        // Long enough for every task that can go on.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let numbered = turn.number(|| now, sleep).await?;
+    Ok(numbered.nonce().to_string().replace('.', "").parse().unwrap())
+}
+
+/// The next nonce, which must be there at once.
+#[track_caller]
+fn at_once(lane: &Arc<Lane>, now: Duration) -> u64 {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(number(lane, now)).poll(&mut context) {
+        Poll::Ready(value) => value.unwrap(),
+        Poll::Pending => panic!("somebody waits"),
+    }
 }
 
 fn lane(setting: Setting) -> Arc<Lane> {
-    lane_on(setting, true)
+    Lane::new(KeyName::new("k"), (setting, None), None, clock(), Box::new(Disk::default()))
 }
 
 fn admission(priority: Priority) -> Admission {
@@ -149,28 +203,161 @@ async fn a_stopped_key_gets_one_trial_every_half_a_minute() {
 
 #[tokio::test]
 async fn no_nonce_without_a_clock_or_a_disk() {
-    let number = |lane: Arc<Lane>| async move {
-        let turn = turn(&lane, Priority::Read, 0).await;
-        turn.number(|| Duration::ZERO, |_| ready(())).await.map(|it| it.nonce().to_string())
-    };
-    assert_eq!(number(lane(Setting::Increasing)).await.unwrap(), "1790000000000");
-    assert!(matches!(number(lane_on(Setting::Increasing, false)).await, Err(Busy::Disk { .. })));
-    let clock = Arc::new(ServerClock::default());
-    let disk = Box::new(Disk { works: true });
-    let blind = Lane::new(KeyName::new("k"), (Setting::Time, None), None, clock, disk);
+    let number = |lane: Arc<Lane>| async move { number(&lane, Duration::ZERO).await };
+    let works = tended(Setting::Increasing, None, Disk::default());
+    assert_eq!(number(works).await.unwrap(), 1_790_000_000_000);
+    let full = Disk { is_full: Arc::new(AtomicBool::new(true)), ..Disk::default() };
+    let full = tended(Setting::Increasing, None, full);
+    assert!(
+        matches!(number(full).await, Err(Busy::Disk { why, .. }) if why.contains("full") || why.contains("space"))
+    );
+    let hangs = Disk { hangs: Some(Arc::new(Semaphore::new(0))), ..Disk::default() };
+    let hangs = tended(Setting::Increasing, None, hangs);
+    assert!(matches!(number(hangs).await, Err(Busy::Disk { why, .. }) if why.contains("answer")));
+    let disk = Box::new(Disk::default());
+    let blind = Arc::new(ServerClock::default());
+    let blind = Lane::new(KeyName::new("k"), (Setting::Time, None), None, blind, disk);
     assert!(matches!(number(blind).await, Err(Busy::ClockUntrusted { .. })));
 }
 
+/// The disk has stopped answering: as long as the block lasts nobody notices, however long the spell
+/// before was; and when it answers again, all goes on by the clock.
 #[tokio::test]
-async fn one_reserve_is_written_at_a_time() {
-    let lane = lane(Setting::Increasing);
+async fn nobody_waits_for_a_disk_that_hangs() {
+    let gate = Arc::new(Semaphore::new(1));
+    let disk = Disk { hangs: Some(Arc::clone(&gate)), ..Disk::default() };
+    let lane = tended(Setting::Increasing, None, disk.clone());
+    number(&lane, Duration::ZERO).await.unwrap();
+    let mark = disk.mark.load(Ordering::SeqCst);
+    let hour = Duration::from_secs(3_600);
+    let (mut last, mut n) = (0, 0);
+    while last < mark {
+        let value = at_once(&lane, hour);
+        assert!(value > last && value <= mark, "{value} after {last}, of {mark}");
+        (last, n) = (value, n + 1);
+    }
+    assert!(n >= 1_000, "{n} values");
+    assert!(matches!(number(&lane, hour).await, Err(Busy::Disk { .. })), "the block is used up");
+    gate.add_permits(1);
+    tokio::task::yield_now().await;
+    let value = number(&lane, Duration::ZERO).await.unwrap();
+    assert!(value > last && value <= disk.mark.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_when_the_block_is_used_up_and_forgotten_when_it_has_room() {
+    let disk = Disk::default();
+    let lane = tended(Setting::Increasing, None, disk.clone());
+    let first = number(&lane, Duration::ZERO).await.unwrap();
+    disk.is_full.store(true, Ordering::SeqCst);
+    let mut n = 0;
+    let why = loop {
+        match number(&lane, Duration::ZERO).await {
+            Ok(_) => n += 1,
+            Err(why) => break why,
+        }
+    };
+    assert!(matches!(why, Busy::Disk { .. }) && n >= 999, "{n} values, then {why}");
+    disk.is_full.store(false, Ordering::SeqCst);
+    assert!(number(&lane, Duration::ZERO).await.unwrap() > first);
+}
+
+/// The ticks keep a time-based key near the clock while nobody asks; another key is let be.
+#[tokio::test]
+async fn only_a_time_based_key_is_kept_fresh_while_it_is_idle() {
+    for (setting, fresh) in [(Setting::Time, true), (Setting::Increasing, false)] {
+        let disk = Disk::default();
+        let lane =
+            Lane::new(KeyName::new("k"), (setting, None), None, clock(), Box::new(disk.clone()));
+        lane.raise(Duration::ZERO).await;
+        let now = std::cell::Cell::new(Duration::ZERO);
+        let tick = || {
+            now.set(now.get() + Duration::from_secs(5));
+            ready(())
+        };
+        let tend = lane.tend(
+            || now.get(),
+            || async {
+                tokio::task::yield_now().await;
+                tick().await;
+            },
+        );
+        let idle = async {
+            while now.get() < Duration::from_secs(100) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! { () = tend => {}, () = idle => {} }
+        let writes = disk.n_writes.load(Ordering::SeqCst);
+        assert_eq!(writes > 10, fresh, "{setting}: {writes} writes");
+        let value = at_once(&lane, now.get());
+        let lag = lane.state().sequence.unit().of(NOW.plus(now.get())) - value;
+        assert_eq!(lag < 10_000_000, fresh || setting == Setting::Increasing, "{setting}: {lag}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_wait_for_the_clock_is_refused_and_a_short_one_is_waited() {
+    let kept = |seconds: u64| Kept {
+        mode: Mode::Increasing,
+        unit: Unit::Millis,
+        serial: true,
+        succeeded: true,
+        mark: NOW.millis() + seconds * 1_000,
+        exact: false,
+    };
+    let slept = std::cell::RefCell::new(Vec::new());
+    let outcome = async |seconds: u64| {
+        let disk = Box::new(Disk::default());
+        let how = (Setting::Increasing, None);
+        let lane = Lane::new(KeyName::new("k"), how, Some(kept(seconds)), clock(), disk);
+        let turn = turn(&lane, Priority::Read, 0).await;
+        let sleep = |span| {
+            slept.borrow_mut().push(span);
+            tokio::task::yield_now()
+        };
+        let past = || slept.borrow().iter().sum::<Duration>();
+        tokio::select! {
+            outcome = turn.number(past, sleep) => outcome.map(drop),
+            () = lane.tend(past, std::future::pending) => unreachable!("for ever"),
+        }
+    };
+    assert_eq!(outcome(14).await, Ok(()));
+    assert_eq!(slept.take().first(), Some(&Duration::from_millis(4_001)));
+    let refused = outcome(15).await.unwrap_err();
+    assert!(refused.to_string().ends_with("the next is due in 6 s"), "{refused}");
+    assert!(slept.take().is_empty());
+}
+
+#[tokio::test]
+async fn an_orderly_end_keeps_the_last_nonce_to_the_letter() {
+    let disk = Disk::default();
+    let lane = lane_with(disk.clone());
+    lane.raise(Duration::ZERO).await;
+    let last = at_once(&lane, Duration::ZERO);
+    disk.mark.store(0, Ordering::SeqCst);
+    lane.close().await.unwrap();
+    assert_eq!(disk.mark.load(Ordering::SeqCst), last);
+    assert!(matches!(number(&lane, Duration::ZERO).await, Err(Busy::Disk { .. })), "none follows");
+}
+
+#[tokio::test]
+async fn one_write_is_made_at_a_time_and_the_first_success_is_worth_one() {
+    let disk = Disk::default();
+    let lane = lane_with(disk.clone());
+    lane.raise(Duration::ZERO).await;
     let held = turn(&lane, Priority::Read, 0).await;
     let numbered = held.number(|| Duration::ZERO, |_| ready(())).await.unwrap();
     let at = Reading { wall: NOW, monotonic: Duration::ZERO };
     assert_eq!(numbered.into_turn().settle(Verdict::Accepted, at), Next::Done);
-    let kept = lane.wants_reserve(Duration::ZERO).unwrap();
-    assert_eq!(lane.wants_reserve(Duration::ZERO), None, "one is on its way");
-    lane.reserve(kept).await;
-    assert_eq!(lane.wants_reserve(Duration::ZERO), None, "and then it is there");
-    assert!(lane.wants_reserve(Duration::from_millis(1_500)).is_some());
+    for _ in 0..3 {
+        lane.raise(Duration::ZERO).await;
+    }
+    assert_eq!(disk.n_writes.load(Ordering::SeqCst), 2, "the reserve, and that it was taken");
+    lane.raise(Duration::from_millis(600)).await;
+    assert_eq!(disk.n_writes.load(Ordering::SeqCst), 3, "more than half of it is used");
+}
+
+fn lane_with(disk: Disk) -> Arc<Lane> {
+    Lane::new(KeyName::new("k"), (Setting::Increasing, None), None, clock(), Box::new(disk))
 }

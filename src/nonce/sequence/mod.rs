@@ -3,7 +3,9 @@
 //! 1. Values strictly increase as long as the mode stays; whatever the clock does.
 //! 2. No value leads the checked clock by more than 60 s.
 //! 3. No value is handed out that is not covered by a mark on disk.
-//! 4. A collision never makes the sequence climb: a larger unit is tried once, on a key that never
+//! 4. As long as the block on disk holds a value above the last, nobody waits for the disk: where the
+//!    clock has passed the block, a value below the clock is handed out.
+//! 5. A collision never makes the sequence climb: a larger unit is tried once, on a key that never
 //!    had a success, after two values two seconds apart were refused. Nanoseconds only by setting.
 //!
 //! Facts of the exchange (modes, texts, the window of 30 s) are in `docs/nonces.md`.
@@ -17,11 +19,18 @@ use crate::nonce::unit::{Setting, Unit};
 
 /// The furthest a nonce may lead the checked clock.
 const MAX_LEAD_SECONDS: u64 = 60;
-/// Whole seconds run ahead when more than one request is sent in a second; the window is 30 s.
-const MAX_WHOLE_SECOND_LEAD: u64 = 20;
-/// How much is reserved on disk beyond the value in use. A crash loses it, and the next start waits
-/// until the clock has passed it: so a crash loop builds up no lead.
-const RESERVE_SECONDS: u64 = 2;
+/// How far time-based nonces may lead, such as whole seconds when more than one request is sent in a
+/// second; the window is 30 s.
+const MAX_TIMED_LEAD_SECONDS: u64 = 20;
+/// How far they may lag, when the clock has passed the block on disk.
+const MAX_TIMED_LAG_SECONDS: u64 = 10;
+/// How much is reserved on disk beyond the value in use. A crash loses it.
+const RESERVE_SECONDS: u64 = 1;
+/// The same where a second is too few values: a reserve must have a half.
+const MIN_RESERVE: u64 = 2;
+/// The lead that a start may go on with. One crash costs nothing, and a crash loop builds no lead:
+/// beyond this it waits for the clock.
+const MAX_RESUMED_LEAD_SECONDS: u64 = 10;
 /// Two refused values must lie this far apart before a finer unit is tried.
 const UNIT_PATIENCE: Duration = Duration::from_secs(2);
 const COLLISION_PAUSE: Duration = Duration::from_secs(1);
@@ -102,9 +111,9 @@ pub(crate) enum Next {
 /// Why there is no nonce now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum NotNow {
-    /// The mark on disk must first be raised to this.
-    Reserve(Kept),
-    /// The marks have run ahead of the clock by a little: wait so long.
+    /// The block on disk is used up: its mark must first be raised.
+    Reserve,
+    /// The marks have run ahead of the clock: wait so long.
     Wait(Duration),
     /// The clock lies more than 60 s behind the mark.
     ClockUntrusted,
@@ -139,6 +148,8 @@ pub(crate) struct Sequence {
     on_disk: Option<Kept>,
     // Whether the mark is still the one that was found on disk.
     resumed: bool,
+    // Whether the last value is being kept to the letter, and so nothing may follow it.
+    closed: bool,
 }
 
 impl Sequence {
@@ -159,6 +170,7 @@ impl Sequence {
             mark: 0,
             on_disk: None,
             resumed: false,
+            closed: false,
         };
         let Some(kept) = kept else { return sequence };
         sequence.succeeded = kept.succeeded;
@@ -203,58 +215,75 @@ impl Sequence {
         self.serial
     }
 
-    /// Hands out a nonce above every earlier one, as near to `now` as that allows.
+    /// Hands out a nonce above every earlier one, as near to `now` as that and the block on disk allow.
     pub(crate) fn advance(&mut self, now: UnixMicros) -> Result<Nonce, NotNow> {
-        let time = self.unit.of(now);
-        let value = time.max(self.mark.saturating_add(1));
-        let lead = value.saturating_sub(time);
-        if lead > self.unit.seconds(MAX_LEAD_SECONDS) {
-            return Err(NotNow::ClockUntrusted);
-        }
-        if self.whole_seconds() && lead > MAX_WHOLE_SECOND_LEAD {
-            return Err(NotNow::Wait(Duration::from_secs(lead - MAX_WHOLE_SECOND_LEAD)));
-        }
-        if self.resumed && (1..=self.unit.seconds(RESERVE_SECONDS) + 1).contains(&lead) {
-            let micros = u128::from(lead) * 1_000_000 / u128::from(self.unit.seconds(1));
-            return Err(NotNow::Wait(Duration::from_micros(
-                u64::try_from(micros).unwrap_or(u64::MAX).saturating_add(1),
-            )));
-        }
-        if self.on_disk.is_none_or(|it| value > it.mark) {
-            return Err(NotNow::Reserve(self.kept(value)));
-        }
+        let next = self.next(now)?;
+        let covered = self.on_disk.ok_or(NotNow::Reserve)?.mark;
+        let value = if next <= covered { next } else { self.left_of_block(covered, next)? };
         self.mark = value;
         self.resumed = false;
         let decimal = self.mode == Mode::Time && self.unit == Unit::Micros;
         Ok(Nonce { value, form: if decimal { Form::Decimal } else { Form::Whole } })
     }
 
+    /// The value that the clock asks for, whatever is on disk.
+    fn next(&self, now: UnixMicros) -> Result<u64, NotNow> {
+        let time = self.unit.of(now);
+        let above = self.mark.checked_add(1).ok_or(NotNow::ClockUntrusted)?;
+        let value = time.max(above);
+        let lead = value - time;
+        if lead > self.unit.seconds(MAX_LEAD_SECONDS) {
+            return Err(NotNow::ClockUntrusted);
+        }
+        let most = match self.mode {
+            Mode::Time if self.resumed && self.unit != Unit::Seconds => MAX_RESUMED_LEAD_SECONDS,
+            Mode::Time => MAX_TIMED_LEAD_SECONDS,
+            Mode::Increasing | Mode::Unknown if self.resumed => MAX_RESUMED_LEAD_SECONDS,
+            Mode::Increasing | Mode::Unknown => MAX_LEAD_SECONDS,
+        };
+        match lead.saturating_sub(self.unit.seconds(most)) {
+            0 => Ok(value),
+            excess => Err(NotNow::Wait(self.unit.span(excess))),
+        }
+    }
+
+    /// A value of a block on disk that the clock has passed: its last second, or what is left of it.
+    fn left_of_block(&self, covered: u64, next: u64) -> Result<u64, NotNow> {
+        let value = covered.saturating_sub(self.reserve()).max(self.mark.saturating_add(1));
+        let lag = next.saturating_sub(value);
+        let late = self.mode == Mode::Time && lag > self.unit.seconds(MAX_TIMED_LAG_SECONDS);
+        if value > covered || late { Err(NotNow::Reserve) } else { Ok(value) }
+    }
+
     /// To be called when `kept` is on disk.
     pub(crate) fn reserved(&mut self, kept: Kept) {
         // A change of mode or unit in the meantime has begun its marks anew.
         let newer = self.on_disk.is_none_or(|it| kept.mark >= it.mark);
-        if self.is_like(&kept) && newer {
+        if self.is_like(&kept) && newer && !self.closed {
             self.on_disk = Some(kept);
         }
     }
 
-    /// The last value that was handed out, for a start that follows an orderly end.
-    pub(crate) fn exact(&self) -> Option<Kept> {
+    /// The last value that was handed out, for a start that follows an orderly end. None follows it.
+    pub(crate) fn close(&mut self) -> Option<Kept> {
+        (self.closed, self.on_disk) = (true, None);
         let used = self.mark > 0 && !self.resumed;
         used.then(|| Kept { mark: self.mark, exact: true, ..self.kept(self.mark) })
     }
 
-    /// What should go to disk: before the reserve runs out, if more than half of it is used, and when
-    /// something was learned of the key that is not there yet.
+    /// What should go to disk: before the reserve runs out, if more than half of it is used or the
+    /// clock has passed it, and when something was learned of the key that is not there yet.
     pub(crate) fn top_up(&self, now: UnixMicros) -> Option<Kept> {
-        let ahead = self.unit.of(now).max(self.mark);
-        let half = self.unit.seconds(RESERVE_SECONDS / 2).max(1);
+        if self.mode == Mode::Unknown || self.closed {
+            return None;
+        }
+        // What could not be handed out is not reserved: or starts that fail would raise the mark.
+        let next = self.next(now).ok()?;
         let covered = |it: Kept| {
-            ahead.saturating_add(half) <= it.mark
+            next.saturating_add(self.reserve() / 2) <= it.mark
                 && (it.serial, it.succeeded) == (self.serial, self.succeeded)
         };
-        let due = self.mode != Mode::Unknown && !self.on_disk.is_some_and(covered);
-        due.then(|| self.kept(ahead))
+        (!self.on_disk.is_some_and(covered)).then(|| self.kept(next))
     }
 
     /// Takes in the answer to the learning probe. `false`: it taught nothing.
@@ -340,13 +369,14 @@ impl Sequence {
         retry(resigns, Duration::ZERO, Next::Done)
     }
 
-    fn whole_seconds(&self) -> bool {
-        self.mode == Mode::Time && self.unit == Unit::Seconds
+    /// How many values are reserved beyond the one in use.
+    fn reserve(&self) -> u64 {
+        self.unit.seconds(RESERVE_SECONDS).max(MIN_RESERVE)
     }
 
     fn kept(&self, value: u64) -> Kept {
         let Self { mode, unit, serial, succeeded, .. } = *self;
-        let mark = value.saturating_add(unit.seconds(RESERVE_SECONDS));
+        let mark = value.saturating_add(self.reserve());
         Kept { mode, unit, serial, succeeded, mark, exact: false }
     }
 }

@@ -17,12 +17,20 @@ fn time() -> Sequence {
 /// A nonce, with the disk playing along.
 fn take(sequence: &mut Sequence, now: UnixMicros) -> Result<Nonce, NotNow> {
     match sequence.advance(now) {
-        Err(NotNow::Reserve(kept)) => {
-            sequence.reserved(kept);
+        Err(NotNow::Reserve) => {
+            sequence.reserved(sequence.top_up(now).unwrap());
             sequence.advance(now)
         }
         other => other,
     }
+}
+
+fn after(seconds: u64) -> UnixMicros {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+fn before(seconds: u64) -> UnixMicros {
+    UnixMicros(NOW.0 - seconds * 1_000_000)
 }
 
 #[test]
@@ -58,25 +66,158 @@ fn learning() {
 fn what_was_learned_is_kept_and_a_setting_overrules_it() {
     let mut sequence = increasing();
     take(&mut sequence, NOW).unwrap();
-    let kept = sequence.exact().unwrap();
+    let kept = sequence.close().unwrap();
     let again = Sequence::new(Setting::Auto, None, Some(kept));
     assert_eq!((again.mode(), again.unit()), (Mode::Increasing, Unit::Millis));
     let other = Sequence::new(Setting::Time, None, Some(kept));
     assert_eq!((other.mode(), other.unit()), (Mode::Time, Unit::Micros));
 }
 
+/// What a start finds whose mark lies so many seconds ahead of the clock.
+#[track_caller]
+fn resumed(mode: Mode, unit: Unit, lead: u64) -> Result<u64, NotNow> {
+    let mark = unit.of(after(lead));
+    let kept = Kept { mode, unit, serial: true, succeeded: true, mark, exact: false };
+    let mut sequence = Sequence::new(Setting::Auto, None, Some(kept));
+    take(&mut sequence, NOW).map(|it| it.value - mark)
+}
+
 #[test]
-fn a_restart_goes_on_above_the_mark() {
+fn a_start_leads_the_clock_by_ten_seconds_and_then_waits() {
+    let wait = |micros| Err(NotNow::Wait(Duration::from_micros(micros)));
+    let (increasing, time) = (Mode::Increasing, Mode::Time);
+    for unit in [Unit::Millis, Unit::Micros, Unit::Nanos] {
+        assert_eq!(resumed(increasing, unit, 0), Ok(1), "{unit}");
+        assert_eq!(resumed(increasing, unit, 9), Ok(1), "{unit}");
+    }
+    assert_eq!(resumed(increasing, Unit::Millis, 10), wait(1_000));
+    assert_eq!(resumed(increasing, Unit::Nanos, 10), wait(1));
+    assert_eq!(resumed(time, Unit::Micros, 9), Ok(1));
+    assert_eq!(resumed(time, Unit::Micros, 59), wait(49_000_001));
+    assert_eq!(resumed(time, Unit::Micros, 60), Err(NotNow::ClockUntrusted));
+    // Whole seconds run ahead in any case, and have a limit of their own.
+    assert_eq!(resumed(time, Unit::Seconds, 19), Ok(1));
+    assert_eq!(resumed(time, Unit::Seconds, 20), wait(1_000_000));
+}
+
+#[test]
+fn a_loop_of_crashes_builds_no_lead() {
+    for (mode, unit, most) in [
+        (Mode::Increasing, Unit::Millis, 12),
+        (Mode::Time, Unit::Micros, 12),
+        (Mode::Time, Unit::Seconds, 23),
+    ] {
+        let setting = if mode == Mode::Time { Setting::Time } else { Setting::Increasing };
+        let mut disk = None;
+        // A hundred starts in one second, with and without a request.
+        for round in 0..100 {
+            let now = NOW.plus(Duration::from_millis(10 * round));
+            let mut sequence = Sequence::new(setting, Some(unit), disk);
+            disk = sequence.top_up(now).or(disk);
+            sequence.reserved(disk.unwrap());
+            let taken = sequence.advance(now);
+            let limit = unit.of(after(most));
+            assert!(taken.is_err() || taken.unwrap().value <= limit, "{taken:?} of {limit}");
+            assert!(disk.unwrap().mark <= limit, "{disk:?} of {limit}");
+        }
+    }
+}
+
+#[test]
+fn who_comes_after_an_idle_spell_gets_a_value_of_the_old_block() {
+    for unit in [Unit::Millis, Unit::Micros, Unit::Nanos, Unit::Seconds] {
+        let mut sequence = Sequence::new(Setting::Increasing, Some(unit), None);
+        take(&mut sequence, NOW).unwrap();
+        let covered = sequence.on_disk.unwrap().mark;
+        // Within the block the clock rules; beyond it what is left of it, to its last value.
+        let mut last = take(&mut sequence, NOW.plus(Duration::from_micros(1))).unwrap().value;
+        let mut n_left = 0;
+        while let Ok(nonce) = sequence.advance(after(3_600)) {
+            assert!(nonce.value == last + 1 && nonce.value <= covered, "{nonce} of {covered}");
+            (last, n_left) = (nonce.value, n_left + 1);
+            if n_left == 2_000 {
+                break;
+            }
+        }
+        assert!(n_left > 0, "{unit}");
+        assert!(n_left == 2_000 || last == covered, "{unit}: {last} of {covered}");
+        let kept = sequence.top_up(after(3_600)).unwrap();
+        sequence.reserved(kept);
+        let fresh = sequence.advance(after(3_600)).unwrap().value;
+        assert_eq!(fresh, unit.of(after(3_600)), "and then the clock again");
+    }
+}
+
+#[test]
+fn a_block_that_was_only_reserved_is_used_from_its_beginning() {
     let mut sequence = increasing();
-    let last = take(&mut sequence, NOW).unwrap();
-    let exact = sequence.exact().unwrap();
-    let mut again = Sequence::new(Setting::Auto, None, Some(exact));
-    // The clock has stepped back an hour's tenth of a second: the next value is still above.
-    let earlier = UnixMicros(NOW.0 - 100_000);
-    let waits = matches!(take(&mut again, earlier), Err(NotNow::Wait(_)));
-    assert!(waits, "a small lead from disk is waited for");
-    let next = take(&mut again, NOW.plus(Duration::from_millis(1))).unwrap();
-    assert!(next.value > last.value);
+    sequence.reserved(sequence.top_up(NOW).unwrap());
+    assert_eq!(sequence.advance(after(9)).unwrap().value, Unit::Millis.of(NOW));
+}
+
+#[test]
+fn time_based_nonces_lag_ten_seconds_and_no_more() {
+    let mut sequence = time();
+    sequence.reserved(sequence.top_up(NOW).unwrap());
+    assert_eq!(sequence.clone().advance(after(10)).unwrap().value, Unit::Micros.of(NOW));
+    let late = after(10).plus(Duration::from_micros(1));
+    assert_eq!(sequence.advance(late), Err(NotNow::Reserve));
+    assert!(sequence.top_up(late).is_some());
+}
+
+#[test]
+fn time_based_nonces_lead_twenty_seconds_and_no_more() {
+    let mut sequence = time();
+    take(&mut sequence, NOW).unwrap();
+    assert!(take(&mut sequence, before(19)).is_ok());
+    let wait = take(&mut sequence, before(21)).unwrap_err();
+    assert_eq!(wait, NotNow::Wait(Duration::from_micros(1_000_002)));
+    assert!(take(&mut sequence, before(61)).is_err());
+}
+
+#[test]
+fn no_mark_that_a_disk_may_hold_does_harm() {
+    for mark in [u64::MAX, u64::MAX - 1, u64::MAX / 2, 1 << 63] {
+        for (mode, unit) in [Mode::Increasing, Mode::Time, Mode::Unknown]
+            .iter()
+            .flat_map(|mode| Unit::ALL.iter().map(move |unit| (*mode, *unit)))
+        {
+            let kept = Kept { mode, unit, serial: true, succeeded: true, mark, exact: true };
+            for setting in [Setting::Auto, Setting::Time, Setting::Increasing] {
+                for set in [None, Some(Unit::Seconds), Some(Unit::Nanos)] {
+                    let mut sequence = Sequence::new(setting, set, Some(kept));
+                    sequence.learn(Verdict::NotIncreased);
+                    assert_eq!(sequence.top_up(NOW), None, "nothing is reserved beyond it");
+                    assert_eq!(sequence.advance(NOW), Err(NotNow::ClockUntrusted));
+                    // And where even the clock says so.
+                    take_if_any(&mut sequence, UnixMicros(u64::MAX));
+                    sequence.close();
+                }
+            }
+        }
+    }
+}
+
+/// The same as [`take`], where nothing may be to be had.
+fn take_if_any(sequence: &mut Sequence, now: UnixMicros) {
+    if let Some(kept) = sequence.top_up(now) {
+        sequence.reserved(kept);
+    }
+    if let Ok(nonce) = sequence.advance(now) {
+        assert!(sequence.on_disk.unwrap().mark >= nonce.value);
+    }
+}
+
+#[test]
+fn nothing_follows_an_orderly_end() {
+    let mut sequence = increasing();
+    take(&mut sequence, NOW).unwrap();
+    let kept = sequence.top_up(after(1)).unwrap();
+    assert_eq!(sequence.close().unwrap().mark, Unit::Millis.of(NOW));
+    // A write that was on its way covers nothing any more.
+    sequence.reserved(kept);
+    assert_eq!(sequence.advance(NOW), Err(NotNow::Reserve));
+    assert_eq!(sequence.top_up(NOW), None);
 }
 
 #[test]
@@ -241,11 +382,19 @@ proptest! {
             match event {
                 Event::Wanted(millis) => {
                     let now = NOW.plus(Duration::from_millis(millis));
-                    if let Err(NotNow::Reserve(kept)) = sequence.advance(now) {
-                        disk = Some(kept);
-                        sequence.reserved(kept);
-                    }
-                    let Ok(nonce) = sequence.advance(now) else { continue };
+                    let outcome = sequence.advance(now);
+                    // What is wanted can be had, or a request would wait for a write that never comes.
+                    let due = sequence.top_up(now);
+                    prop_assert!(outcome != Err(NotNow::Reserve) || due.is_some());
+                    let nonce = match (outcome, due) {
+                        (Ok(nonce), _) => nonce,
+                        (Err(NotNow::Reserve), Some(kept)) => {
+                            disk = Some(kept);
+                            sequence.reserved(kept);
+                            sequence.advance(now).unwrap()
+                        }
+                        (Err(_), _) => continue,
+                    };
                     prop_assert!(nonce.value > last, "{} after {last}", nonce.value);
                     let limit = unit.of(now.plus(Duration::from_secs(61)));
                     prop_assert!(nonce.value <= limit, "{} leads {limit}", nonce.value);
@@ -253,7 +402,7 @@ proptest! {
                 }
                 Event::Killed => sequence = Sequence::new(setting, Some(unit), disk),
                 Event::Ended => {
-                    disk = sequence.exact().or(disk);
+                    disk = sequence.close().or(disk);
                     sequence = Sequence::new(setting, Some(unit), disk);
                 }
             }

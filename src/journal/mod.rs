@@ -1,0 +1,144 @@
+//! Nonce marks on disk, one file for each key, and the directory that holds them.
+//!
+//! 1. The directory is ours alone (0700) and one process's at a time (a lock on `lock`); so is each
+//!    key's file.
+//! 2. A file is made whole, beside and renamed, when the process starts: a full disk is found then,
+//!    and never later. After that it is written in place (`marks`, `slot`).
+//! 3. A file that cannot be read as a mark stops its key: beginning anew could repeat a nonce.
+
+mod marks;
+mod paper;
+mod slot;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+pub(crate) use self::marks::Marks;
+use self::marks::Slots;
+pub(crate) use self::paper::Paper;
+use crate::nonce::{Kept, Mode, Unit};
+
+/// The state directory, held by this process.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+    // Unlocked when it is dropped.
+    _lock: File,
+}
+
+/// Why no key can be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    #[error("the state directory {} cannot be used: {source}", path.display())]
+    Unusable { path: PathBuf, source: io::Error },
+    #[error("the state directory {} is in use by another geminid", path.display())]
+    InUse { path: PathBuf },
+    #[error("the nonce mark {} cannot be made: {source}", path.display())]
+    NotMade { path: PathBuf, source: io::Error },
+}
+
+/// Why one key cannot be used: what was kept of its nonces is lost.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the nonce mark {} cannot be read: {why}", path.display())]
+pub(crate) struct Damage {
+    pub(crate) path: PathBuf,
+    why: String,
+}
+
+/// What was kept for a key, if it was ever used, and where its next marks go.
+pub(crate) type Found = (Option<Kept>, Marks);
+
+impl StateDir {
+    pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
+        let unusable = |source| StateError::Unusable { path: path.to_owned(), source };
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        keep_private(path);
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600);
+        let lock = options.open(path.join("lock")).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+
+    /// The marks of a key. A key that has none gets its file now.
+    pub(crate) fn marks(&self, fingerprint: &str) -> Result<Result<Found, Damage>, StateError> {
+        let path = self.path.join(format!("nonce-{fingerprint}"));
+        let damage = |why: String| Damage { path: path.clone(), why };
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                let not_made = |source| StateError::NotMade { path: path.clone(), source };
+                self.make(&path, fingerprint).map_err(not_made)?
+            }
+            Err(fault) => return Ok(Err(damage(fault.to_string()))),
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StateError::InUse { path }),
+            Err(TryLockError::Error(fault)) => return Ok(Err(damage(fault.to_string()))),
+        }
+        Ok(recover(&path, file, fingerprint).map_err(damage))
+    }
+
+    /// Makes the file of a key that was never used, whole or not at all.
+    fn make(&self, path: &Path, fingerprint: &str) -> io::Result<File> {
+        let beside = path.with_extension("new");
+        // What a crash may have left; if it cannot go, neither can a new one come.
+        drop(fs::remove_file(&beside));
+        let mut options = OpenOptions::new();
+        options.create_new(true).read(true).write(true).mode(0o600);
+        let mut file = options.open(&beside)?;
+        file.write_all(&slot::file(UNUSED, 1, fingerprint))?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(file)
+    }
+}
+
+/// What a file holds before the first nonce.
+const UNUSED: Kept = Kept {
+    mode: Mode::Unknown,
+    unit: Unit::Millis,
+    serial: true,
+    succeeded: false,
+    mark: 0,
+    exact: true,
+};
+
+/// Reads a file, and repairs the slot that was torn or flipped.
+fn recover(path: &Path, mut file: File, fingerprint: &str) -> Result<Found, String> {
+    let mut bytes = Vec::with_capacity(slot::FILE + 1);
+    let longest = u64::try_from(slot::FILE).map_or(u64::MAX, |it| it + 1);
+    file.rewind().map_err(|it| it.to_string())?;
+    (&mut file).take(longest).read_to_end(&mut bytes).map_err(|it| it.to_string())?;
+    let read = slot::read(&bytes, fingerprint).map_err(|it| it.to_string())?;
+    let mut slots = Slots::new(file, read, fingerprint);
+    if let Some(fault) = read.other {
+        let slot = 1 - read.place;
+        tracing::warn!(path = %path.display(), slot, %fault, "a nonce mark is repaired");
+        slots.repair().map_err(|it| format!("a slot that was lost cannot be repaired: {it}"))?;
+    }
+    let used = read.kept.mark > 0;
+    Ok((used.then_some(read.kept), Marks::new(path, slots)))
+}
+
+/// Closes a directory that was made wider than it need be, such as a volume's mount point.
+fn keep_private(path: &Path) {
+    let mode = fs::metadata(path).map_or(0o700, |it| it.permissions().mode());
+    if mode & 0o077 == 0 {
+        return;
+    }
+    if let Err(fault) = fs::set_permissions(path, Permissions::from_mode(0o700)) {
+        tracing::warn!(path = %path.display(), %fault, "others can look into the state directory");
+    }
+}
+
+#[cfg(test)]
+mod tests;
