@@ -6,3 +6,4 @@
 pub mod desk;
 pub mod http;
 pub mod json;
+pub mod slot;
