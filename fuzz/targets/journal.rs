@@ -74,8 +74,11 @@ fn live(mut life: Life, slot: &Slot, timed: bool, events: &[u8]) {
             2 => now = now.saturating_add(size() * 10_000_000),
             3 => now = slot.mark.wrapping_mul(1_000).wrapping_add(size()),
             4 => life.runs_out_after(size() as usize),
-            5 => life = start(&life.crash(), timed),
-            6 => life = start(&life.close(), timed),
+            5 | 6 => {
+                let left = if event % 8 == 5 { life.crash() } else { life.close() };
+                let Some(next) = start(&left, timed) else { return };
+                life = next;
+            }
             _ => {
                 if let Step::Nonce { text, unit } = life.take(UnixMicros(now)) {
                     let moment = moment(&text, unit);
@@ -92,14 +95,16 @@ fn live(mut life: Life, slot: &Slot, timed: bool, events: &[u8]) {
     }
 }
 
-/// A start after any end but the loss of the file.
-fn start(left: &[u8], timed: bool) -> Life {
+/// A start after any end but the loss of the file. `None`: a forged file has come to its last
+/// generation.
+fn start(left: &[u8], timed: bool) -> Option<Life> {
     let slot = read(left).expect("one slot is whole at any time");
     match Life::resume(left, timed) {
         Ok(life) => {
             assert!(says(&life, &slot), "{:?} of {slot:?}", life.kept());
-            life
+            Some(life)
         }
+        Err(_) if slot.generation == u64::MAX => None,
         Err(why) => panic!("what it left itself it cannot read: {why}"),
     }
 }
