@@ -21,10 +21,12 @@ const PLACES: &[&str] = &["command", "file", "systemd", "cert", "name"];
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     check(text);
-    let Ok(mut table) = text.parse::<Table>() else {
+    let Ok(_) = text.parse::<Table>() else {
         // No line of what is no TOML is ever shown.
         return assert!(!text.contains(MARKER) || !shown(text).contains(MARKER), "{}", shown(text));
     };
+    // A name of a setting is told, and may be what an earlier input had as a secret.
+    let Ok(mut table) = text.replace(MARKER, "x").parse::<Table>() else { return };
     plant(&mut table, false);
     let Ok(planted) = toml::to_string(&table) else { return };
     let shown = shown(&planted);

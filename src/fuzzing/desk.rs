@@ -103,13 +103,13 @@ impl Desk {
     ///
     /// # Errors
     /// If it is refused: the answer.
-    pub fn ask(&self, head: &Parts, body: &[u8]) -> Result<Sent, Refused> {
+    pub fn ask(&self, head: &Parts, body: &[u8]) -> Result<Sent, Box<Refused>> {
         self.clear(head, body).map_err(|refusal| {
             let as_proxy = head.uri.authority().is_some();
             let context = diagnose::Context::default();
             let (head, body) = answer::compose(&refusal, &context, as_proxy).into_parts();
             let body = at_once(body.collect()).expect("an answer of ours is at hand").to_bytes();
-            Refused { status: head.status.as_u16(), headers: head.headers, body }
+            Box::new(Refused { status: head.status.as_u16(), headers: head.headers, body })
         })
     }
 

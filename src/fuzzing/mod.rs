@@ -108,7 +108,7 @@ pub fn explain(status: StatusCode, body: &[u8], key: &str) -> Explained {
     };
     let diagnosis = diagnose::diagnose(&evidence, exchange.rules());
     let report = Report::new(&diagnosis, Outcome::Rejected, &Context::default()).to_json();
-    let line = diagnosis.finding.line.clone();
+    let line = diagnosis.finding.line;
     let spliced = annotate(body, &line, &report, mask);
     let about_access = exchange.is_about_access(&answer);
     Explained { about_access, said: format!("{:?}", answer.body), line, report, spliced }
