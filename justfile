@@ -31,3 +31,7 @@ clients:
 
 bench *args:
     cargo bench --locked {{ args }}
+
+# Every reader of foreign bytes, 100,000 inputs each; `just fuzz --minutes 10` goes on from the last run.
+fuzz *args:
+    fuzz/run {{ args }}

@@ -322,6 +322,16 @@ impl Identified {
     }
 }
 
+/// A client's word within a sentence of ours: without what could write to a terminal, and not long.
+pub(crate) fn shown(word: &str) -> String {
+    const MOST: usize = 100;
+    let mut shown: String = word.chars().take(MOST).flat_map(char::escape_default).collect();
+    if word.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// A call as tests want one.
 #[cfg(test)]
 pub(crate) fn example(name: &str, scope: Option<Scope>, effect: Effect) -> Call {
@@ -359,6 +369,14 @@ pub(crate) fn example(name: &str, scope: Option<Scope>, effect: Effect) -> Call 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn foreign_words_are_tame_and_short() {
+        assert_eq!(shown("primary"), "primary");
+        assert_eq!(shown("a\u{7f}\u{9b}31m\n`"), "a\\u{7f}\\u{9b}31m\\n`");
+        assert_eq!(shown(&"x".repeat(100)), "x".repeat(100));
+        assert_eq!(shown(&"x".repeat(101)), "x".repeat(100) + "…");
+    }
 
     #[test]
     fn words_read_back() {

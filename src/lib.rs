@@ -22,6 +22,8 @@ pub mod clock;
 mod config;
 mod diagnose;
 mod egress;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inbound;
 mod journal;
 mod json;

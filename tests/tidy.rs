@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["proxy"],
     &["admin"],
     &["app"],
-    &["bench", "cli"],
+    &["bench", "cli", "fuzzing"],
 ];
 /// Floors whose code does no I/O and reads no clock.
 const PURE: &[&str] =

@@ -35,7 +35,7 @@ use crate::policy::Grant;
 use crate::provider::{Environment, Provider};
 use crate::secret::{Credential, TokenHash};
 
-pub(crate) use self::problem::Problems;
+pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::source::{Lookup, ProcessEnvironment};
 
 /// What `geminid init` writes: every setting with its default and a sentence.

@@ -57,7 +57,7 @@ pub(super) struct Seat {
 
 /// A connection's place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     crowd: Arc<Crowd>,
     pub(super) seat: Arc<Seat>,
     /// `None`: it stands.
@@ -81,7 +81,7 @@ impl Crowd {
     }
 
     /// A place for a connection from `peer`. `None`: not even to be told that there is none.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let number = self.next();
         let mut places = self.places();
         let seated = places.make_room(peer, self);

@@ -31,14 +31,14 @@ use hyper::server::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::{Service as _, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub(crate) use self::crowd::Crowd;
-use self::crowd::Place;
+pub(crate) use self::crowd::Place;
 use self::gate::Gate;
 pub(crate) use self::gate::Unheard;
 pub(crate) use self::head::BadHead;
@@ -108,6 +108,9 @@ pub(crate) async fn serve<H, F>(
         };
         match accepted {
             Ok((stream, peer)) => {
+                if let Err(fault) = stream.set_nodelay(true) {
+                    tracing::debug!(%fault, "no TCP_NODELAY");
+                }
                 // Without a place it is closed here, without a word.
                 if let Some(place) = crowd.admit(peer.ip().to_canonical()) {
                     let talk = connect(stream, (place, peer), handle.clone(), stop.clone());
@@ -125,19 +128,17 @@ pub(crate) async fn serve<H, F>(
 }
 
 /// One connection, to its end. Not an `async fn`: in one the compiler cannot see that it is `Send`.
-fn connect<H, F>(
-    stream: TcpStream,
+pub(crate) fn connect<S, H, F>(
+    stream: S,
     (place, peer): (Place, SocketAddr),
     handle: H,
     mut stop: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send
 where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    if let Err(fault) = stream.set_nodelay(true) {
-        tracing::debug!(%fault, "no TCP_NODELAY");
-    }
     let place = Arc::new(place);
     let seat = Arc::clone(&place.seat);
     let handle = service_fn(move |request| {

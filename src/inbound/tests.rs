@@ -29,7 +29,7 @@ async fn answers(sent: &str) -> String {
         Response::new(message::full(text))
     };
     let serving = task::spawn("test", serve(listener, Crowd::new(1_024), handle, stopped));
-    let mut client = TcpStream::connect(address).await.unwrap();
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(sent.as_bytes()).await.unwrap();
     let mut all = String::new();
     client.read_to_string(&mut all).await.unwrap();

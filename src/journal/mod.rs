@@ -7,6 +7,7 @@
 //! 3. A file that cannot be read as a mark stops its key: beginning anew could repeat a nonce.
 
 mod marks;
+mod paper;
 mod slot;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::marks::Marks;
 use self::marks::Slots;
+pub(crate) use self::paper::Paper;
 use crate::nonce::{Kept, Mode, Unit};
 
 /// The state directory, held by this process.

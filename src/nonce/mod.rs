@@ -11,8 +11,6 @@ mod sync;
 mod unit;
 
 pub(crate) use self::lane::{Busy, Keep, Keeping, Lane, LaneView, Numbered, Turn};
-pub(crate) use self::sequence::{Kept, Mode, Next, Nonce, Verdict};
-#[cfg(test)]
-pub(crate) use self::sequence::{NotNow, Sequence};
+pub(crate) use self::sequence::{Kept, Mode, Next, Nonce, NotNow, Sequence, Verdict};
 pub(crate) use self::server_clock::{Observed, Reading, ServerClock};
 pub(crate) use self::unit::{Setting, Unit};

@@ -9,7 +9,7 @@
 
 mod grant;
 
-use crate::call::{Call, ClientId, Effect, Identified, Identity, Scope, Withdrawal};
+use crate::call::{Call, ClientId, Effect, Identified, Identity, Scope, Withdrawal, shown};
 
 pub(crate) use self::grant::{Bundle, CancelAll, Destination, Grant};
 
@@ -43,7 +43,7 @@ pub(crate) enum Denial {
     NotOffered { operation: String },
     #[error("client `{client}` does not hold `{scope}`, which {operation} needs")]
     Scope { client: ClientId, operation: String, scope: Scope },
-    #[error("client `{client}` may not name the account `{account}`")]
+    #[error("client `{client}` may not name the account `{}`", shown(account))]
     Account { client: ClientId, account: String },
     #[error("client `{client}` may not withdraw there: {why}")]
     Withdrawal { client: ClientId, why: String },
@@ -116,7 +116,7 @@ fn withdrawal_allowed(
         return Err("the request names no destination that could be checked".to_owned());
     };
     if let Some(field) = &asked.unchecked {
-        let field = field.escape_default();
+        let field = shown(field);
         return Err(format!("nothing here can check the field `{field}` of a withdrawal"));
     }
     if grant.withdrawals.is_empty() {
@@ -127,7 +127,7 @@ fn withdrawal_allowed(
     }
     Err(format!(
         "no `[[clients.withdrawals]]` entry has this currency ({}), network, address and memo",
-        asked.currency.escape_default()
+        shown(&asked.currency)
     ))
 }
 

@@ -104,6 +104,7 @@ fn accounts_are_the_keys_own_or_named() {
     };
     check(&grant, master, Identity::Token, of("primary"), "allowed");
     check(&grant, master, Identity::Token, of("cold"), "may not name the account `cold`");
+    check(&grant, master, Identity::Token, of("c\u{7f}"), "may not name the account `c\\u{7f}`");
     let more = Grant { accounts: vec!["cold".to_owned()], ..grant.clone() };
     check(&more, master, Identity::Token, of("cold"), "allowed");
     // An account key has no sub-accounts: the exchange answers for itself.

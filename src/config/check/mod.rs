@@ -162,7 +162,10 @@ fn check_state(
     around: &Around<'_>,
     report: &mut Report<'_>,
 ) -> Option<PathBuf> {
-    let root = Spot::root().part("state");
+    let root = match state {
+        Some(state) => Spot::root().field("state", state),
+        None => Spot::root().part("state"),
+    };
     let mut typed = None;
     if let Some(state) = state {
         let file::State { dir, audit } = state.get_ref();

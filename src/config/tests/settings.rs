@@ -118,6 +118,8 @@ fn state_has_a_place() {
     assert_eq!(of("", relative).unwrap(), "/h/.local/state/geminid");
     let nowhere = of("", Variables::default()).unwrap_err().to_string();
     assert!(nowhere.contains("state.dir: no place for state"), "{nowhere}");
+    let table = of("[log]\n[state]\n", Variables::default()).unwrap_err().to_string();
+    assert!(table.contains("proxy.toml:2: state.dir: no place for state"), "{table}");
 
     struct Root;
     impl Lookup for Root {

@@ -15,7 +15,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::call::{
     AccountRule, Call, Effect, Method, Operation, Priority, QueryRule, RateClass, RetryClass,
-    Scope, Visibility, Withdrawal,
+    Scope, Visibility, Withdrawal, shown,
 };
 use crate::json::Object;
 use crate::provider::exchange::{API_KEY, PAYLOAD, SIGNATURE, is_unsigned};
@@ -212,7 +212,7 @@ fn object(place: &str, text: &[u8]) -> Result<Object, Unreadable> {
         .find(|name| WATCHED.iter().any(|it| it.eq_ignore_ascii_case(name) && it != name));
     match odd {
         Some(name) => {
-            let name = name.escape_default();
+            let name = shown(name);
             Err(Unreadable::Malformed(format!(
                 "`{name}` in {place} is not the exchange's spelling"
             )))
@@ -228,7 +228,7 @@ fn path_agrees(payload: &Object, asked: &Asked<'_>) -> Result<(), Unreadable> {
     if path == asked.path && (query.is_none() || query == asked.query) {
         return Ok(());
     }
-    let named = named.chars().take(200).collect();
+    let named = shown(&named);
     Err(Unreadable::PathMismatch { named, path: asked.path.to_owned() })
 }
 

@@ -107,6 +107,7 @@ fn a_signed_payload_must_name_the_path() {
     taken(&signed(r#"{"request":"/v1/order/new","nonce":1}"#), "create_order", "");
     refused(&signed(r#"{"request":"/v1/order/cancel","nonce":1}"#), "names /v1/order/cancel");
     refused(&signed(r#"{"nonce":1}"#), "the signed payload names");
+    refused(&signed(r#"{"request":"/v1/\u007f"}"#), r"the signed payload names /v1/\u{7f}, the");
     // Unsigned, `request` is re-derived: a base URL with a prefix does no harm.
     taken(&post(ORDER, "", Some(r#"{"request":"/proxy/v1/order/new"}"#)), "create_order", "");
 }
