@@ -1,0 +1,1 @@
+def planted(s): pass
