@@ -1,1 +1,320 @@
-PATIENT=["x"]
+"""Crowds that hold connections: slow heads, slow bodies, slow readers, idle ones, and a proxy with few descriptors.
+
+1. A crowd keeps its number: who is closed comes back, at most once a second.
+2. An honest client calls all the time, in a process of its own, from the same address as the crowd.
+3. An honest call is answered, at its 99th percentile within 50 ms or, on a machine that is slow or busy, within 4 times
+   what it takes without a crowd; or it is refused with a clean 503. Nothing hangs and nothing is cut off.
+4. The patient crowds stand before proxies of their own at the same time: waiting costs nothing.
+"""
+
+import asyncio
+import random
+import socket
+import time
+
+from stage import Honest, Ledger, Proxy, hold, judged, percentile, settled
+
+PATIENT = ["slow-heads", "slow-bodies", "slow-readers", "idle"]
+LIMIT_MILLIS = 50
+GROWTH = 32 * 1_024
+# What an idle connection may cost, in KiB: its buffers and its task.
+IDLE_COST = 16
+IDLE_SECONDS = 60
+BIG = 3_000_000
+BYTE_EVERY = 5
+
+
+class Crowd:
+    """Connections that are kept up, each by `visit`, until the crowd leaves."""
+
+    def __init__(self, proxy, n, visit, source="127.0.0.1", per_second=500):
+        self.proxy, self.n, self.visit, self.source, self.per_second = proxy, n, visit, source, per_second
+        self.opened = self.refused = self.here = self.most = 0
+        self.ages, self.statuses, self.tasks = [], {}, []
+        self.heard = open(proxy.stage.hearing(), "ab")  # noqa: SIM115: open until the crowd leaves
+        self.random = random.Random(n)
+
+    def gather(self):
+        self.tasks = [asyncio.create_task(self.member(it)) for it in range(self.n)]
+
+    async def leave(self):
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.heard.close()
+
+    async def member(self, index):
+        await asyncio.sleep(index / self.per_second)
+        while True:
+            began = time.monotonic()
+            await self.once(index, began)
+            await asyncio.sleep(max(0.0, 1 - (time.monotonic() - began)))
+
+    async def once(self, index, began):
+        near = socket.socket()
+        near.setblocking(False)
+        if getattr(self.visit, "deaf", False):
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        try:
+            near.bind((self.source, 0))
+            await asyncio.get_running_loop().sock_connect(near, ("127.0.0.1", self.proxy.port))
+            self.opened += 1
+            self.here += 1
+            self.most = max(self.most, self.here)
+            try:
+                await self.visit(Visitor(self, near, index))
+            finally:
+                self.here -= 1
+            self.ages.append(time.monotonic() - began)
+        except OSError:
+            self.refused += 1
+        finally:
+            near.close()
+
+    def text(self):
+        told = f"{self.most} connections at most"
+        if self.ages:
+            answers = ", ".join(f"{n} × {status}" for status, n in sorted(self.statuses.items()))
+            told += f", {len(self.ages)} closed by the proxy after p50 {percentile(self.ages, .5):.1f} s"
+            told += f" ({answers})" if answers else " (without an answer)"
+        else:
+            told += ", none closed"
+        return told
+
+
+class Visitor:
+    """One connection of a crowd."""
+
+    def __init__(self, crowd, near, index):
+        self.crowd, self.near, self.index = crowd, near, index
+        self.loop = asyncio.get_running_loop()
+
+    async def send(self, data):
+        await self.loop.sock_sendall(self.near, data)
+
+    async def closed(self, seconds=None):
+        """Reads for so long, or for ever. `True`: the proxy has closed."""
+        try:
+            async with asyncio.timeout(seconds):
+                while data := await self.loop.sock_recv(self.near, 65_536):
+                    self.hear(data)
+        except TimeoutError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def hear(self, data):
+        self.crowd.heard.write(data)
+        if data.startswith(b"HTTP/1.1 "):
+            status = data[9:12].decode("ascii", "replace")
+            self.crowd.statuses[status] = self.crowd.statuses.get(status, 0) + 1
+
+    async def drip(self, data):
+        """One byte after another until the proxy closes."""
+        await asyncio.sleep(self.crowd.random.random() * BYTE_EVERY)
+        for byte in data:
+            try:
+                await self.send(bytes([byte]))
+            except OSError:
+                return
+            if await self.closed(BYTE_EVERY):
+                return
+        await self.closed()
+
+
+async def slow_head(visitor):
+    await visitor.drip(b"GET /v1/pubticker/btcusd HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"a" * 1_000)
+
+
+async def slow_body(visitor):
+    # Half of them are a client; the others are refused before a body matters.
+    token = visitor.crowd.proxy.stage.planted.token
+    who = f"Authorization: Bearer {token}\r\n" if visitor.index % 2 else ""
+    head = f"POST /v1/balances HTTP/1.1\r\nHost: localhost\r\n{who}Content-Length: 1000\r\n\r\n"
+    await visitor.send(head.encode())
+    await visitor.drip(b'{"padding":"' + b"a" * 988)
+
+
+async def slow_reader(visitor):
+    # Half of them ask for public data, the others with the honest client's own key.
+    token = visitor.crowd.proxy.stage.planted.token
+    if visitor.index % 2:
+        head = f"POST /v1/mytrades HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
+    else:
+        head = "GET /v1/trades/ethusd HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    await visitor.send(head.encode())
+    await asyncio.sleep(3_600)
+
+
+# Its window is small, so that the proxy is left with what it does not read.
+slow_reader.deaf = True
+
+
+async def idle_after_a_request(visitor):
+    await visitor.send(b"GET /v1/pubticker/btcusd HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await visitor.closed()
+
+
+async def silent(visitor):
+    await visitor.closed()
+
+
+async def half_head(visitor):
+    if visitor.index % 2:
+        await visitor.send(b"GET /v1/pubticker/btcusd HTTP/1.1\r\nHost: loc")
+    await visitor.closed()
+
+
+# The patient ones ------------------------------------------------------------------------------
+
+
+def patient(stage, seconds):
+    """All at the same time; what became of each."""
+    return asyncio.run(all_patient(stage, seconds))
+
+
+async def all_patient(stage, seconds):
+    big = {"status": 200, "body": "[" + "1," * (BIG // 2) + "1]", "headers": {"content-type": "application/json"}}
+    for path in ("/v1/trades/ethusd", "/v1/mytrades"):
+        stage.simulator.script(path, {"answer": big}, times=0)
+    limit = await asyncio.to_thread(quiet, stage, "patient")
+    idle_for = seconds if stage.quick else max(seconds, IDLE_SECONDS + 15)
+    checks = {
+        "slow-heads": slow(stage, "slow-heads", 1_000, slow_head, seconds, limit),
+        "slow-bodies": slow(stage, "slow-bodies", 1_000, slow_body, seconds, limit),
+        "slow-readers": slow(stage, "slow-readers", 200, slow_reader, seconds, limit),
+        "idle": idle(stage, idle_for, limit),
+    }
+    found = await asyncio.gather(*checks.values(), return_exceptions=True)
+    stage.simulator.no_script()
+    return dict(zip(checks, found))
+
+
+def quiet(stage, name):
+    """What an honest call may take: by what it takes without a crowd."""
+    proxy = Proxy(stage, f"quiet-{name}").up()
+    settled(proxy)
+    honest = Honest(proxy)
+    time.sleep(4)
+    measured = honest.end()
+    proxy.end()
+    hold(measured.ok == measured.total, f"without a crowd: {measured.text()}")
+    print(f"   without a crowd: {measured.text()}", flush=True)
+    return max(LIMIT_MILLIS, 4 * measured.p(.99))
+
+
+def fair(measured, limit):
+    hold(not measured.other, f"honest: {measured.text()}, as {measured.other[:3]}")
+    hold(measured.total and measured.p(.99) <= limit, f"honest: {measured.text()}; the limit is {limit:.0f} ms")
+
+
+async def before_a_crowd(stage, name):
+    proxy = Proxy(stage, name)
+    await asyncio.to_thread(proxy.up)
+    await asyncio.to_thread(settled, proxy)
+    honest = Honest(proxy)
+    await asyncio.sleep(1)
+    return proxy, honest, proxy.memory()[0]
+
+
+async def after_a_crowd(proxy, honest, crowds):
+    """Takes the figures before the crowds leave; then sees that all is as before."""
+    hold(proxy.alive(), f"{proxy.name} has ended: {proxy.last_words()}")
+    measured = await asyncio.to_thread(honest.end)
+    now, peak = proxy.memory()
+    for crowd in crowds:
+        await crowd.leave()
+    await asyncio.to_thread(proxy.metrics)
+    await asyncio.to_thread(settled, proxy)
+    await asyncio.sleep(1)
+    later = proxy.memory()[0]
+    hold(await asyncio.to_thread(proxy.end) == 0, f"{proxy.name} did not drain")
+    return measured, now, peak, later
+
+
+def mebibytes(before, now, peak, later):
+    return f"RSS {before / 1024:.1f} MiB before, {now / 1024:.1f} at the end, {peak / 1024:.1f} at most, {later / 1024:.1f} afterwards"
+
+
+async def slow(stage, name, n, visit, seconds, limit):
+    proxy, honest, before = await before_a_crowd(stage, name)
+    crowd = Crowd(proxy, n, visit)
+    crowd.gather()
+    await asyncio.sleep(seconds)
+    measured, now, peak, later = await after_a_crowd(proxy, honest, [crowd])
+    told = f"{crowd.text()}, {seconds} s; honest: {measured.text()}; {mebibytes(before, now, peak, later)}"
+    hold(crowd.most >= n * 0.9 or measured.refused, f"the crowd was not there: {told}")
+    fair(measured, limit)
+    hold(peak - before <= GROWTH, f"RSS grew by more than 32 MiB: {told}")
+    return told
+
+
+async def idle(stage, seconds, limit):
+    proxy, honest, before = await before_a_crowd(stage, "idle")
+    n = 2_000
+    # They do not come back before the proxy's patience is known: ages are all that is asked.
+    crowds = [Crowd(proxy, n, idle_after_a_request, per_second=250), Crowd(proxy, n, silent, per_second=250)]
+    for crowd in crowds:
+        crowd.gather()
+    await asyncio.sleep(seconds)
+    measured, now, peak, later = await after_a_crowd(proxy, honest, crowds)
+    after_one, never = crowds
+    told = (
+        f"after a request: {after_one.text()}; silent: {never.text()}; honest: {measured.text()}; "
+        f"{mebibytes(before, now, peak, later)}"
+    )
+    hold(after_one.most >= n * 0.9 and never.most >= n * 0.9, f"the crowd was not there: {told}")
+    fair(measured, limit)
+    hold(peak - before <= 2 * n * IDLE_COST, f"an idle connection costs more than {IDLE_COST} KiB: {told}")
+    for crowd in crowds:
+        hold(not crowd.ages or min(crowd.ages) > IDLE_SECONDS - 5, f"closed before {IDLE_SECONDS} s: {told}")
+        late = seconds > IDLE_SECONDS + 10 and len(crowd.ages) < n * 0.9
+        hold(not late, f"not closed after {IDLE_SECONDS} s: {told}")
+    return told + ("" if seconds > IDLE_SECONDS else f"; held for {seconds} s only, so their closing was not seen")
+
+
+# Few descriptors -------------------------------------------------------------------------------
+
+
+def few_descriptors(stage):
+    """A crowd of 500 before a proxy that may open 60 files."""
+    return asyncio.run(crowded_out(stage, 5 if stage.quick else 10))
+
+
+async def crowded_out(stage, seconds):
+    limit = await asyncio.to_thread(quiet, stage, "few")
+    proxy = Proxy(stage, "few-descriptors")
+    ledger = Ledger(stage.simulator)
+    narrow = ["/bin/sh", "-c", 'ulimit -n 60; exec "$@"', "sh"]
+    await asyncio.to_thread(lambda: proxy.up(before=narrow))
+    await asyncio.to_thread(settled, proxy)
+    told, faults = [], []
+    for source in ("127.0.0.1", "127.0.0.2"):
+        crowd = Crowd(proxy, 500, half_head, source=source)
+        crowd.gather()
+        await asyncio.sleep(1.5)
+        honest = Honest(proxy)
+        await asyncio.sleep(seconds)
+        measured = await asyncio.to_thread(honest.end)
+        await crowd.leave()
+        where = "from the same address" if source == "127.0.0.1" else "from another address"
+        told.append(f"500 connections {where}: honest {measured.text()}")
+        hold(proxy.alive(), f"it has ended: {proxy.last_words()}")
+        if measured.other or measured.p(.99) > limit:
+            faults.append(f"{told[-1]}, as {measured.other[:2]}")
+    await asyncio.sleep(1)
+    written = max(it.stat().st_mtime_ns for it in proxy.state_files())
+    honest = Honest(proxy)
+    await asyncio.sleep(3)
+    measured = await asyncio.to_thread(honest.end)
+    hold(not faults, f"{' | '.join(faults)} | afterwards: {measured.text()}")
+    hold(measured.ok == measured.total, f"after the crowd has left: {measured.text()}, as {measured.other[:2]}")
+    hold(max(it.stat().st_mtime_ns for it in proxy.state_files()) > written, "no state was written after the crowd")
+    proxy.kill()
+    await asyncio.to_thread(lambda: proxy.up(before=narrow))
+    await asyncio.to_thread(settled, proxy)
+    await asyncio.to_thread(proxy.metrics)
+    nonces = sum(it.arrivals for it in judged(ledger.new(), proxy))
+    proxy.end()
+    return f"{'; '.join(told)}; afterwards {measured.text()}; {nonces} nonces over a restart, 0 repeated, 0 fell"

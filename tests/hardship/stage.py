@@ -221,8 +221,7 @@ class Proxy:
         self.count, self.timed = f"account-count-{name}", f"account-timed-{name}"
         self.child, self.began = None, 0
         planted, simulator = stage.planted, stage.simulator
-        simulator.add_key(self.count, planted.key_secret, nonce="increasing")
-        simulator.add_key(self.timed, planted.key_secret, nonce="time")
+        self.introduce()
         (self.directory / "key.secret").write_text(planted.key_secret + "\n")
         (self.directory / "key.secret").chmod(0o600)
         digest = {it: hashlib.sha256(it.encode()).hexdigest() for it in (planted.token, planted.timed_token)}
@@ -268,6 +267,12 @@ scopes = ["trader"]
             for path in [self.directory, *self.directory.iterdir()]:
                 os.chown(path, user, user)
         stage.proxies.append(self)
+
+    def introduce(self):
+        """Makes the keys known to the exchange, or known anew: it forgets how far their nonces have come."""
+        secret, simulator = self.stage.planted.key_secret, self.stage.simulator
+        simulator.add_key(self.count, secret, nonce="increasing")
+        simulator.add_key(self.timed, secret, nonce="time")
 
     def start(self, before=(), environment=None, level="trace", **more):
         """Starts it, and does not wait. `before`: words of a command that executes the rest."""
@@ -432,8 +437,9 @@ def is_question(entry):
 class Nonces:
     """Judges what arrived with one key, in the order of arrival."""
 
-    def __init__(self, timed):
-        self.timed, self.seen, self.last = timed, set(), 0.0
+    def __init__(self, timed, above=0.0):
+        self.timed, self.seen = timed, set()
+        self.last = round(above * 1_000_000) if timed else int(above)
         self.arrivals = self.questions = self.falls = self.repeats = self.refused = 0
         self.lead = -1e12
 
