@@ -18,7 +18,7 @@ PATIENT = ["slow-heads", "slow-bodies", "slow-readers", "idle"]
 LIMIT_MILLIS = 50
 GROWTH = 32 * 1_024
 # What an idle connection may cost, in KiB: its buffers and its task.
-IDLE_COST = 16
+IDLE_COST = 32
 IDLE_SECONDS = 60
 BIG = 3_000_000
 BYTE_EVERY = 5
@@ -27,7 +27,7 @@ BYTE_EVERY = 5
 class Crowd:
     """Connections that are kept up, each by `visit`, until the crowd leaves."""
 
-    def __init__(self, proxy, n, visit, source="127.0.0.1", per_second=500):
+    def __init__(self, proxy, n, visit, source="127.0.0.1", per_second=150):
         self.proxy, self.n, self.visit, self.source, self.per_second = proxy, n, visit, source, per_second
         self.opened = self.refused = self.here = self.most = 0
         self.ages, self.statuses, self.tasks = [], {}, []
@@ -254,7 +254,7 @@ async def idle(stage, seconds, limit):
     proxy, honest, before = await before_a_crowd(stage, "idle")
     n = 2_000
     # They do not come back before the proxy's patience is known: ages are all that is asked.
-    crowds = [Crowd(proxy, n, idle_after_a_request, per_second=250), Crowd(proxy, n, silent, per_second=250)]
+    crowds = [Crowd(proxy, n, idle_after_a_request, per_second=200), Crowd(proxy, n, silent, per_second=200)]
     for crowd in crowds:
         crowd.gather()
     await asyncio.sleep(seconds)

@@ -125,7 +125,10 @@ def mix(stage, seed, seconds):
     proxy.metrics()
     signed = sum(it["key"] == proxy.count and it["path"] == "/v1/balances" for it in arrived)
     public = sum(it["key"] is None and it["path"] == "/v1/pubticker/btcusd" for it in arrived)
-    others = [it["path"] for it in arrived if it["path"] not in ("/v1/balances", "/v1/pubticker/btcusd", "/v1/symbols")]
+    others = [it["path"] for it in arrived if it["path"] not in ("/v1/balances", "/v1/pubticker/btcusd")]
+    # The proxy's own question for the time, should a `Date` have been in doubt.
+    for _ in range(min(2, others.count("/v1/symbols"))):
+        others.remove("/v1/symbols")
     n, resets = sum(it.n for it in attackers), sum(it.resets for it in attackers)
     settled(proxy)
     hold(proxy.end() == 0, "it did not drain")
