@@ -3,13 +3,15 @@
 1. A full disk is a tmpfs of 64 KiB, filled to the last byte: mounting it needs root.
 2. What was handed out must stay known: after a restart on the full disk nonces go on above it.
 3. A torn file is the one that a killed proxy left, with one byte turned over, one bit turned over, or cut short. A start
-   with it either serves, or ends with `error:` and `hint:` that name the file and a way out; the way out is then gone.
+   with it serves; or it ends with `error:` and `hint:` that name the file and a way out; or it serves the other key, logs
+   the same as an error, and answers calls for this one with a 503 that says what to do. The way out is then gone.
 """
 
 import bisect
 import contextlib
 import errno
 import http.client
+import json
 import os
 import re
 import shutil
@@ -189,7 +191,7 @@ class Tearer:
         self.starts = []
         # So that no later start waits for its mark.
         time.sleep(2.5)
-        self.told, self.n_served, self.n_refused, self.faults = {}, 0, 0, []
+        self.told, self.n_served, self.n_refused, self.n_parted, self.faults = {}, 0, 0, 0, []
         self.caller = proxy.caller()
         self.timed = proxy.caller(timed=True)
 
@@ -204,9 +206,8 @@ class Tearer:
         self.restore()
         path.write_bytes(TEARS[how](self.whole[path], at))
         self.starts.append(time.time() * 1_000)
-        if how == "one bit":
-            # It may set a mark ahead of the clock; the next file is an older one again, and the exchange must not mind.
-            self.proxy.introduce()
+        # A start may go ahead of the clock; the next file is an older one again, and the exchange must not mind.
+        self.proxy.introduce()
         try:
             self.start(path)
         except Failed as fault:
@@ -217,20 +218,38 @@ class Tearer:
     def start(self, path):
         self.proxy.start(level="warn")
         if self.ready():
-            for caller in (self.caller, self.timed):
-                answer = caller.call("POST", "/v1/balances", {})
-                hold(answer.status == 200, f"it starts and answers {answer.status} {answer.cause()}")
-            self.n_served += 1
-            return
-        told = refusal(self.proxy, path)
-        self.n_refused += 1
-        self.told.setdefault(re.sub(r"[^ ]*/[^ ]*|`.*?`|\d+", "…", told.partition("hint:")[2]), told)
-        # The way out, as far as it is always the same: the file is moved away, the clock has passed its last nonce.
-        path.rename(self.stage.directory / f"{path.name}.away")
+            answers = [it.call("POST", "/v1/balances", {}) for it in (self.caller, self.timed)]
+            refused = [it for it in answers if it.status != 200]
+            if not refused:
+                self.n_served += 1
+                return
+            hint = self.parted(path, answers, refused)
+            self.n_parted += 1
+        else:
+            hint = refusal(self.proxy, path).partition("hint: ")[2]
+            self.n_refused += 1
+        self.told[re.sub(r"[^ `]*/[^ `]*", "FILE", hint)] = True
+        # The way out, as told. The clock has passed the last nonce: the file is old.
+        told = re.search(r"`mv (\S+) (\S+)`", hint)
+        hold(not told or told[1] == str(path), f"the way out moves another file: {hint}")
+        path.rename(told[2] if told else self.stage.directory / f"{path.name}.away")
         self.proxy.start(level="warn")
         hold(self.ready(), f"with the file moved away it does not start: {self.proxy.last_words()}")
         settled(self.proxy, self.caller)
         settled(self.proxy, self.timed)
+
+    def parted(self, path, answers, refused):
+        """One key is refused and the other is not. Gives the way out, from the log."""
+        answer = refused[0]
+        said = f"it starts and answers {answer.status} {answer.cause()}"
+        hold(len(refused) < len(answers), f"{said} for both keys")
+        hold(answer.status == 503 and answer.diagnosis().get("fix"), f"{said} without a way out")
+        hold(answer.diagnosis().get("outcome") == "not_sent", f"{said}, and not that nothing was sent")
+        lines = [json.loads(it) for it in self.proxy.said().splitlines() if it.startswith("{")]
+        told = [it for it in lines if it["level"] == "ERROR" and str(path) in it["message"] and it.get("hint")]
+        hold(told, f"{said}, and no error in the log names {path.name} and a way out")
+        self.proxy.kill()
+        return told[0]["hint"]
 
     def judge(self, entries):
         """Each life by itself: the file of the next is an older one again. Gives how many nonces there were."""
@@ -300,13 +319,13 @@ def torn(stage, stride):
     hold(not faults, f"{len(faults)} of {n_jobs} torn files, as: {' | '.join(faults[:4])}")
     entries = min((it.ledger for it in tearers), key=lambda it: it.next).new()
     n_nonces = sum(it.judge(entries) for it in tearers)
-    served, refused = (sum(getattr(it, name) for it in tearers) for name in ("n_served", "n_refused"))
-    told = {hint: text for it in tearers for hint, text in it.told.items()}
+    counts = [sum(getattr(it, name) for it in tearers) for name in ("n_served", "n_refused", "n_parted")]
+    told = {hint for it in tearers for hint in it.told}
     sizes = ", ".join(f"{len(text)} bytes" for text in tearers[0].whole.values())
-    ways = "; ".join(text.partition("hint: ")[2] for text in told.values())
     return (
-        f"{n_jobs} torn files (of {sizes}; {', '.join(TEARS)}) in {took:.0f} s: {served} starts served, {refused} were refused with "
-        f"the file's name and a way out that works ({ways or 'none was needed'}); {n_nonces} nonces, 0 repeated, 0 fell"
+        f"{n_jobs} torn files (of {sizes}; {', '.join(TEARS)}) in {took:.0f} s: {counts[0]} starts served, {counts[1]} were refused, "
+        f"{counts[2]} served the other key only, the file and a way out named, and it worked "
+        f"({'; '.join(told) or 'none was needed'}); {n_nonces} nonces, 0 repeated, 0 fell"
     )
 
 
