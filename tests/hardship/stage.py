@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "clients"))
 
-from ground import plain_environment, simulate, until  # noqa: E402
+from ground import Simulator, plain_environment, simulate, until  # noqa: E402
 
 ORDER = {"symbol": "btcusd", "amount": "0.00001", "price": "10.00", "side": "buy", "type": "exchange limit"}
 
@@ -82,7 +82,8 @@ class Stage:
         self.logs.mkdir()
         self.proxies = []
         self.n_heard = 0
-        self.simulation, self.simulator = simulate(self.binary, directory)
+        self.simulation, found = simulate(self.binary, directory)
+        self.simulator = Exchange(found.url, found.ca)
         self.children.append(self.simulation.child)
 
     def start(self, arguments, **more):
@@ -123,6 +124,20 @@ class Stage:
         with self.lock:
             self.n_heard += 1
             return self.heard / f"{self.n_heard:05}"
+
+
+class Exchange(Simulator):
+    """The simulated exchange, also over a connection that is kept."""
+
+    def open(self):
+        return http.client.HTTPSConnection("localhost", self.port, context=self.tls)
+
+    @staticmethod
+    def tell(connection, path, body):
+        connection.request("POST", "/_simulator/" + path, json.dumps(body))
+        response = connection.getresponse()
+        answer = response.read()
+        hold(response.status == 200, answer)
 
 
 class Ledger:
@@ -268,11 +283,12 @@ scopes = ["trader"]
                 os.chown(path, user, user)
         stage.proxies.append(self)
 
-    def introduce(self):
+    def introduce(self, control=None):
         """Makes the keys known to the exchange, or known anew: it forgets how far their nonces have come."""
-        secret, simulator = self.stage.planted.key_secret, self.stage.simulator
-        simulator.add_key(self.count, secret, nonce="increasing")
-        simulator.add_key(self.timed, secret, nonce="time")
+        simulator = self.stage.simulator
+        for key, nonce in ((self.count, "increasing"), (self.timed, "time")):
+            spec = {"key": key, "secret": self.stage.planted.key_secret, "roles": ["Trader"], "nonce": nonce}
+            simulator.tell(control or simulator.open(), "keys", spec)
 
     def start(self, before=(), environment=None, level="trace", **more):
         """Starts it, and does not wait. `before`: words of a command that executes the rest."""

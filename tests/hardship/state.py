@@ -192,6 +192,7 @@ class Tearer:
         # So that no later start waits for its mark.
         time.sleep(2.5)
         self.told, self.n_served, self.n_refused, self.n_parted, self.faults = {}, 0, 0, 0, []
+        self.control = stage.simulator.open()
         self.caller = proxy.caller()
         self.timed = proxy.caller(timed=True)
 
@@ -207,7 +208,7 @@ class Tearer:
         path.write_bytes(TEARS[how](self.whole[path], at))
         self.starts.append(time.time() * 1_000)
         # A start may go ahead of the clock; the next file is an older one again, and the exchange must not mind.
-        self.proxy.introduce()
+        self.proxy.introduce(self.control)
         try:
             self.start(path)
         except Failed as fault:
@@ -261,9 +262,10 @@ class Tearer:
                     lives[life] = Nonces(timed=entry["key"] == self.proxy.timed, above=self.before[entry["key"]])
                 lives[life].take(entry)
         for (key, life), nonces in lives.items():
-            if nonces.arrivals:
+            # Life 0 is the one before the files were kept.
+            if life and nonces.arrivals:
                 nonces.judge(f"{key}, start {life}")
-        return sum(it.arrivals for it in lives.values())
+        return sum(it.arrivals for (_, life), it in lives.items() if life)
 
     def ready(self):
         """The first call waits for the exchange's time by itself: listening is enough."""
