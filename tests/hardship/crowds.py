@@ -2,8 +2,9 @@
 
 1. A crowd keeps its number: who is closed comes back, at most once a second.
 2. An honest client calls all the time, in a process of its own, from the same address as the crowd.
-3. An honest call is answered, at its 99th percentile within 50 ms or, on a machine that is slow or busy, within 4 times
-   what it takes without a crowd; or it is refused with a clean 503. Nothing hangs and nothing is cut off.
+3. An honest call is answered, at its 99th percentile within 50 ms or, on a machine that is slow or busy, within 3 times
+   what it takes at the same time at a proxy without a crowd; or it is refused with a clean 503. Nothing hangs and nothing
+   is cut off.
 4. The patient crowds stand before proxies of their own at the same time: waiting costs nothing.
 """
 
@@ -12,7 +13,7 @@ import random
 import socket
 import time
 
-from stage import Honest, Ledger, Proxy, hold, judged, percentile, settled
+from stage import Failed, Honest, Ledger, Proxy, hold, judged, percentile, settled
 
 PATIENT = ["slow-heads", "slow-bodies", "slow-readers", "idle"]
 LIMIT_MILLIS = 50
@@ -178,35 +179,54 @@ async def all_patient(stage, seconds):
     big = {"status": 200, "body": "[" + "1," * (BIG // 2) + "1]", "headers": {"content-type": "application/json"}}
     for path in ("/v1/trades/ethusd", "/v1/mytrades"):
         stage.simulator.script(path, {"answer": big}, times=0)
-    limit = await asyncio.to_thread(quiet, stage, "patient")
     idle_for = seconds if stage.quick else max(seconds, IDLE_SECONDS + 15)
+    control = Control(stage, "patient")
+    await control.begin()
     checks = {
-        "slow-heads": slow(stage, "slow-heads", 1_000, slow_head, seconds, limit),
-        "slow-bodies": slow(stage, "slow-bodies", 1_000, slow_body, seconds, limit),
-        "slow-readers": slow(stage, "slow-readers", 200, slow_reader, seconds, limit),
-        "idle": idle(stage, idle_for, limit),
+        "slow-heads": slow(stage, "slow-heads", 1_000, slow_head, seconds),
+        "slow-bodies": slow(stage, "slow-bodies", 1_000, slow_body, seconds),
+        "slow-readers": slow(stage, "slow-readers", 200, slow_reader, seconds),
+        "idle": idle(stage, idle_for),
     }
-    found = await asyncio.gather(*checks.values(), return_exceptions=True)
+    found = dict(zip(checks, await asyncio.gather(*checks.values(), return_exceptions=True)))
+    limit = await control.end()
     stage.simulator.no_script()
-    return dict(zip(checks, found))
+    return {name: it if isinstance(it, Exception) else it.judged(limit) for name, it in found.items()}
 
 
-def quiet(stage, name):
-    """What an honest call may take: by what it takes without a crowd."""
-    proxy = Proxy(stage, f"quiet-{name}").up()
-    settled(proxy)
-    honest = Honest(proxy)
-    time.sleep(4)
-    measured = honest.end()
-    proxy.end()
-    hold(measured.ok == measured.total, f"without a crowd: {measured.text()}")
-    print(f"   without a crowd: {measured.text()}", flush=True)
-    return max(LIMIT_MILLIS, 4 * measured.p(.99))
+class Control:
+    """An honest client at a proxy without a crowd, at the same time: what the machine itself costs."""
+
+    def __init__(self, stage, name):
+        self.proxy, self.honest = Proxy(stage, f"quiet-{name}"), None
+
+    async def begin(self):
+        await asyncio.to_thread(self.proxy.up)
+        await asyncio.to_thread(settled, self.proxy)
+        self.honest = Honest(self.proxy)
+
+    async def end(self):
+        """What an honest call may take, in milliseconds."""
+        measured = await asyncio.to_thread(self.honest.end)
+        await asyncio.to_thread(self.proxy.end)
+        print(f"   without a crowd: {measured.text()}", flush=True)
+        return max(LIMIT_MILLIS, 3 * measured.p(.99))
 
 
-def fair(measured, limit):
-    hold(not measured.other, f"honest: {measured.text()}, as {measured.other[:3]}")
-    hold(measured.total and measured.p(.99) <= limit, f"honest: {measured.text()}; the limit is {limit:.0f} ms")
+class Found:
+    """What became of a crowd; it is judged when it is known what the machine itself costs."""
+
+    def __init__(self, told, measured, faults):
+        self.told, self.measured, self.faults = told, measured, faults
+
+    def judged(self, limit):
+        faults = list(self.faults)
+        measured = self.measured
+        if measured.other or not measured.total:
+            faults.insert(0, f"honest calls ended otherwise, as {measured.other[:3]}")
+        if measured.p(.99) > limit:
+            faults.insert(0, f"honest calls took longer than {limit:.0f} ms")
+        return Failed(f"{'; '.join(faults)}: {self.told}") if faults else self.told
 
 
 async def before_a_crowd(stage, name):
@@ -237,23 +257,24 @@ def mebibytes(before, now, peak, later):
     return f"RSS {before / 1024:.1f} MiB before, {now / 1024:.1f} at the end, {peak / 1024:.1f} at most, {later / 1024:.1f} afterwards"
 
 
-async def slow(stage, name, n, visit, seconds, limit):
+async def slow(stage, name, n, visit, seconds):
     proxy, honest, before = await before_a_crowd(stage, name)
     crowd = Crowd(proxy, n, visit)
     crowd.gather()
     await asyncio.sleep(seconds)
     measured, now, peak, later = await after_a_crowd(proxy, honest, [crowd])
     told = f"{crowd.text()}, {seconds} s; honest: {measured.text()}; {mebibytes(before, now, peak, later)}"
-    hold(crowd.most >= n * 0.9 or measured.refused, f"the crowd was not there: {told}")
-    fair(measured, limit)
-    hold(peak - before <= GROWTH, f"RSS grew by more than 32 MiB: {told}")
-    return told
+    faults = []
+    if crowd.most < n * 0.9 and not measured.refused:
+        faults.append("the crowd was not there")
+    if peak - before > GROWTH:
+        faults.append("RSS grew by more than 32 MiB")
+    return Found(told, measured, faults)
 
 
-async def idle(stage, seconds, limit):
+async def idle(stage, seconds):
     proxy, honest, before = await before_a_crowd(stage, "idle")
     n = 2_000
-    # They do not come back before the proxy's patience is known: ages are all that is asked.
     crowds = [Crowd(proxy, n, idle_after_a_request, per_second=200), Crowd(proxy, n, silent, per_second=200)]
     for crowd in crowds:
         crowd.gather()
@@ -261,17 +282,21 @@ async def idle(stage, seconds, limit):
     measured, now, peak, later = await after_a_crowd(proxy, honest, crowds)
     after_one, never = crowds
     told = (
-        f"after a request: {after_one.text()}; silent: {never.text()}; honest: {measured.text()}; "
+        f"after a request: {after_one.text()}; silent: {never.text()}; {seconds} s; honest: {measured.text()}; "
         f"{mebibytes(before, now, peak, later)}"
     )
-    hold(after_one.most >= n * 0.9 and never.most >= n * 0.9, f"the crowd was not there: {told}")
-    fair(measured, limit)
-    hold(peak - before <= 2 * n * IDLE_COST, f"an idle connection costs more than {IDLE_COST} KiB: {told}")
-    for crowd in crowds:
-        hold(not crowd.ages or min(crowd.ages) > IDLE_SECONDS - 5, f"closed before {IDLE_SECONDS} s: {told}")
-        late = seconds > IDLE_SECONDS + 10 and len(crowd.ages) < n * 0.9
-        hold(not late, f"not closed after {IDLE_SECONDS} s: {told}")
-    return told + ("" if seconds > IDLE_SECONDS else f"; held for {seconds} s only, so their closing was not seen")
+    faults = []
+    if min(it.most for it in crowds) < n * 0.9:
+        faults.append("the crowd was not there")
+    if peak - before > 2 * n * IDLE_COST:
+        faults.append(f"an idle connection costs more than {IDLE_COST} KiB")
+    if any(it.ages and min(it.ages) < IDLE_SECONDS - 5 for it in crowds):
+        faults.append(f"idle connections were closed before {IDLE_SECONDS} s")
+    if seconds > IDLE_SECONDS + 10 and any(len(it.ages) < n * 0.9 for it in crowds):
+        faults.append(f"idle connections were not closed after {IDLE_SECONDS} s")
+    if seconds <= IDLE_SECONDS:
+        told += "; their closing was not waited for"
+    return Found(told, measured, faults)
 
 
 # Few descriptors -------------------------------------------------------------------------------
@@ -283,32 +308,23 @@ def few_descriptors(stage):
 
 
 async def crowded_out(stage, seconds):
-    limit = await asyncio.to_thread(quiet, stage, "few")
+    control = Control(stage, "few")
+    await control.begin()
     proxy = Proxy(stage, "few-descriptors")
     ledger = Ledger(stage.simulator)
     narrow = ["/bin/sh", "-c", 'ulimit -n 60; exec "$@"', "sh"]
     await asyncio.to_thread(lambda: proxy.up(before=narrow))
     await asyncio.to_thread(settled, proxy)
-    told, faults = [], []
-    for source in ("127.0.0.1", "127.0.0.2"):
-        crowd = Crowd(proxy, 500, half_head, source=source)
-        crowd.gather()
-        await asyncio.sleep(1.5)
-        honest = Honest(proxy)
-        await asyncio.sleep(seconds)
-        measured = await asyncio.to_thread(honest.end)
-        await crowd.leave()
-        where = "from the same address" if source == "127.0.0.1" else "from another address"
-        told.append(f"500 connections {where}: honest {measured.text()}")
-        hold(proxy.alive(), f"it has ended: {proxy.last_words()}")
-        if measured.other or measured.p(.99) > limit:
-            faults.append(f"{told[-1]}, as {measured.other[:2]}")
+    crowded = [await crowd_from(proxy, source, seconds) for source in ("127.0.0.1", "127.0.0.2")]
+    limit = await control.end()
     await asyncio.sleep(1)
     written = max(it.stat().st_mtime_ns for it in proxy.state_files())
     honest = Honest(proxy)
     await asyncio.sleep(3)
     measured = await asyncio.to_thread(honest.end)
-    hold(not faults, f"{' | '.join(faults)} | afterwards: {measured.text()}")
+    told = f"{'; '.join(it.told for it in crowded)}; afterwards {measured.text()}"
+    for it in crowded:
+        hold(not isinstance(it.judged(limit), Failed), f"{it.judged(limit)}; afterwards {measured.text()}")
     hold(measured.ok == measured.total, f"after the crowd has left: {measured.text()}, as {measured.other[:2]}")
     hold(max(it.stat().st_mtime_ns for it in proxy.state_files()) > written, "no state was written after the crowd")
     proxy.kill()
@@ -317,4 +333,17 @@ async def crowded_out(stage, seconds):
     await asyncio.to_thread(proxy.metrics)
     nonces = sum(it.arrivals for it in judged(ledger.new(), proxy))
     proxy.end()
-    return f"{'; '.join(told)}; afterwards {measured.text()}; {nonces} nonces over a restart, 0 repeated, 0 fell"
+    return f"{told}; {nonces} nonces over a restart, 0 repeated, 0 fell"
+
+
+async def crowd_from(proxy, source, seconds):
+    crowd = Crowd(proxy, 500, half_head, source=source)
+    crowd.gather()
+    await asyncio.sleep(4)
+    honest = Honest(proxy)
+    await asyncio.sleep(seconds)
+    measured = await asyncio.to_thread(honest.end)
+    await crowd.leave()
+    hold(proxy.alive(), f"it has ended: {proxy.last_words()}")
+    where = "the same address" if source == "127.0.0.1" else "another address"
+    return Found(f"500 connections from {where}: honest {measured.text()}", measured, [])
