@@ -185,7 +185,8 @@ async def all_patient(stage, seconds):
     checks = {
         "slow-heads": slow(stage, "slow-heads", 1_000, slow_head, seconds),
         "slow-bodies": slow(stage, "slow-bodies", 1_000, slow_body, seconds),
-        "slow-readers": slow(stage, "slow-readers", 200, slow_reader, seconds),
+        # Slowly: what a crowd costs that takes 600 MB at once is another question.
+        "slow-readers": slow(stage, "slow-readers", 200, slow_reader, seconds, per_second=20),
         "idle": idle(stage, idle_for),
     }
     found = dict(zip(checks, await asyncio.gather(*checks.values(), return_exceptions=True)))
@@ -257,9 +258,9 @@ def mebibytes(before, now, peak, later):
     return f"RSS {before / 1024:.1f} MiB before, {now / 1024:.1f} at the end, {peak / 1024:.1f} at most, {later / 1024:.1f} afterwards"
 
 
-async def slow(stage, name, n, visit, seconds):
+async def slow(stage, name, n, visit, seconds, per_second=150):
     proxy, honest, before = await before_a_crowd(stage, name)
-    crowd = Crowd(proxy, n, visit)
+    crowd = Crowd(proxy, n, visit, per_second=per_second)
     crowd.gather()
     await asyncio.sleep(seconds)
     measured, now, peak, later = await after_a_crowd(proxy, honest, [crowd])

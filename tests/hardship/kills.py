@@ -41,6 +41,8 @@ class Group:
     def killer(self):
         try:
             for _ in range(self.n_kills):
+                if self.done.is_set():
+                    return
                 self.success.clear()
                 began = time.monotonic()
                 self.proxy.start()
