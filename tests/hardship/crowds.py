@@ -13,7 +13,8 @@ import random
 import socket
 import time
 
-from stage import Failed, Honest, Ledger, Proxy, hold, judged, percentile, settled
+from nonces import Ledger, judged
+from stage import Failed, Honest, Proxy, hold, percentile, settled
 
 PATIENT = ["slow-heads", "slow-bodies", "slow-readers", "idle"]
 LIMIT_MILLIS = 50

@@ -14,7 +14,8 @@ import json
 import os
 import time
 
-from stage import Ledger, Proxy, Skipped, hold, judged
+from nonces import Ledger, judged
+from stage import Proxy, Skipped, hold
 
 HOUR_BACK, DAY_FORWARD = -3_600, 86_400
 STEPS = [

@@ -11,7 +11,8 @@ import struct
 import threading
 import time
 
-from stage import Honest, Ledger, Proxy, hold, settled
+from nonces import Ledger
+from stage import Honest, Proxy, hold, settled
 
 BODY = b'{"symbol":"btcusd","amount":"1","price":"1.00","side":"buy","type":"exchange limit"}'
 # Nobody may do this: no credential comes along.
@@ -56,7 +57,9 @@ def long_head(dice):
 
 
 def odd_target(dice):
-    target = dice.choice([b"*", b"//", b"/v1/../v1/order/new", b"/%2e%2e", b"http://evil.test/v1/order/new", b"/\xff\xfe", b"/v1/order/new#x"])
+    target = dice.choice([
+        b"*", b"//", b"/v1/../v1/order/new", b"/%2e%2e", b"http://evil.test/v1/order/new", b"/\xff\xfe", b"/v1/order/new#x",
+    ])
     return b"POST " + target + b" HTTP/1.1\r\nHost: " + dice.choice([b"evil.test", b"localhost", b"", b"a b"]) + b"\r\n\r\n"
 
 
@@ -134,7 +137,8 @@ def mix(stage, seed, seconds):
     hold(proxy.end() == 0, "it did not drain")
     hold(measured.ok == measured.total and measured.total, f"honest: {measured.text()}, as {measured.other[:3]}")
     hold(not others, f"{len(others)} others arrived at the exchange, as {others[:3]}")
-    hold((signed, public) == (measured.signed, measured.public), f"arrived {signed} signed and {public} public, made {measured.signed} and {measured.public}")
+    made = measured.signed, measured.public
+    hold((signed, public) == made, f"{signed} signed and {public} public calls arrived, {made[0]} and {made[1]} were made")
     return (
         f"{n} hostile connections in {seconds} s (seed {seed}, {resets} resets): no panic; honest: {measured.text()}; "
         f"at the exchange {signed} signed and {public} public calls, each the honest client's"

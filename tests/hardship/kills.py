@@ -13,7 +13,8 @@ import random
 import threading
 import time
 
-from stage import Failed, Ledger, Nonces, Proxy, hold, signed_by_standin, ORDER
+from nonces import Ledger, Nonces
+from stage import Failed, Proxy, hold, signed_by_standin, ORDER
 
 # A start waits until the clock has passed the mark, 2 s; what is longer is a proxy that does not come back.
 LONGEST_START = 10

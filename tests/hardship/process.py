@@ -15,7 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from stage import Proxy, Skipped, hold, settled, until
+from stage import Proxy, Skipped, hold, settled  # isort: skip
+from ground import until  # isort: skip
 
 NOBODY = 65_534
 PEEK = """

@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "clients"))
 
-from ground import Simulator, plain_environment, simulate, until  # noqa: E402
+from ground import Simulator, plain_environment, simulate  # noqa: E402
 
 ORDER = {"symbol": "btcusd", "amount": "0.00001", "price": "10.00", "side": "buy", "type": "exchange limit"}
 
@@ -138,20 +138,6 @@ class Exchange(Simulator):
         response = connection.getresponse()
         answer = response.read()
         hold(response.status == 200, answer)
-
-
-class Ledger:
-    """What has arrived at the exchange since this was made."""
-
-    def __init__(self, simulator):
-        self.simulator = simulator
-        self.next = simulator.summary()["requests"]
-
-    def new(self):
-        entries = self.simulator.ask("GET", f"ledger?since={self.next}")["entries"]
-        if entries:
-            self.next = entries[-1]["sequence"]
-        return entries
 
 
 class Answer:
@@ -438,63 +424,3 @@ def settled(proxy, caller=None, seconds=8):
             last = f"{answer.status} {answer.cause()}"
         time.sleep(0.05)
     raise Failed(f"{proxy.name}: no signed call succeeds within {seconds} s, the last: {last}: {proxy.last_words()}")
-
-
-def thousandths(nonce, timed):
-    """A nonce as milliseconds since 1970, exact enough to compare it with a clock."""
-    return float(nonce) * 1_000 if timed else float(nonce)
-
-
-def is_question(entry):
-    """The one by which the proxy learns how a key counts: it names nonce 1, and raises no mark."""
-    return entry["nonce"] == "1" and entry["path"] == "/v1/roles"
-
-
-class Nonces:
-    """Judges what arrived with one key, in the order of arrival."""
-
-    def __init__(self, timed, above=0.0):
-        self.timed, self.seen = timed, set()
-        self.last = round(above * 1_000_000) if timed else int(above)
-        self.arrivals = self.questions = self.falls = self.repeats = self.refused = 0
-        self.lead = -1e12
-
-    def take(self, entry):
-        if is_question(entry):
-            self.questions += 1
-            return
-        nonce = entry["nonce"]
-        self.arrivals += 1
-        self.repeats += nonce in self.seen
-        self.seen.add(nonce)
-        # Exact: microseconds and milliseconds of this age are below 2^53.
-        value = round(float(nonce) * 1_000_000) if self.timed else int(nonce)
-        self.falls += value <= self.last
-        self.last = max(self.last, value)
-        self.refused += "Nonce" in (entry["detail"] or "")
-        self.lead = max(self.lead, thousandths(nonce, self.timed) - entry["timestampms"])
-
-    def judge(self, who, ordered=True):
-        hold(self.arrivals, f"{who}: nothing arrived")
-        hold(not self.repeats, f"{who}: {self.repeats} nonces repeated")
-        hold(not (ordered and self.falls), f"{who}: {self.falls} of {self.arrivals} nonces did not rise")
-        hold(self.lead <= 60_000, f"{who}: a nonce was {self.lead / 1000:.1f} s ahead")
-        hold(not self.refused, f"{who}: the exchange refused {self.refused} nonces")
-
-
-def judged(entries, proxy):
-    """The nonces of both keys of a proxy, judged as strictly rising."""
-    tallies = []
-    for key, timed in ((proxy.count, False), (proxy.timed, True)):
-        of_key = [it for it in entries if it["key"] == key and it["nonce"]]
-        if not of_key:
-            continue
-        tally = Nonces(timed)
-        for entry in of_key:
-            tally.take(entry)
-        tally.judge(key)
-        tallies.append(tally)
-    return tallies
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]

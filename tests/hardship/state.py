@@ -19,7 +19,8 @@ import subprocess
 import threading
 import time
 
-from stage import Caller, Failed, Ledger, Nonces, Proxy, Skipped, hold, judged, settled
+from nonces import Ledger, Nonces, judged
+from stage import Caller, Failed, Proxy, Skipped, hold, settled
 
 # Full disks ------------------------------------------------------------------------------------
 
