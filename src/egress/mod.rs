@@ -4,7 +4,7 @@
 //! 1. The destination is fixed when the configuration is read; no byte of a client names it.
 //! 2. Certificates are checked against the roots compiled in, and against the file that an override
 //!    names beside them. `SSL_CERT_FILE`, `HTTPS_PROXY` and `SSLKEYLOGFILE` play no part.
-//! 3. What was signed is sent at most once: the pool's own re-sending is off, and so are redirects.
+//! 3. Every call has a connection to itself: HTTP/1.1, kept warm. What was signed is sent at most once: the pool's own re-sending is off, and so are redirects.
 //! 4. A failure says whether anything can have left. Only "no connection was had" and hyper's
 //!    "cancelled before it was written" count as not sent.
 //! 5. An answer has one deadline, from the first byte sent to the last received.
@@ -40,7 +40,7 @@ use crate::provider::Wire;
 const POOL_IDLE: Duration = Duration::from_secs(20);
 const POOL_SIZE: usize = 512;
 /// The largest head of an answer. The exchange's are below 4 KiB; hyper would take 400 KiB.
-const MAX_HEAD: u32 = 64 * 1_024;
+const MAX_HEAD: usize = 64 * 1_024;
 /// The most header fields of an answer. The exchange sends some twenty. More than 100 would cost an
 /// allocation for each head, and hyper's own limit may change.
 const MAX_FIELDS: usize = 100;
@@ -126,7 +126,10 @@ impl Egress {
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls(anchors)?)
             .https_only()
-            .enable_all_versions()
+            // Deliberately not HTTP/2. All calls would share one connection: whoever leaves a long answer
+            // unread takes the window that everybody's calls need (seen: a hundred such readers of public
+            // data stopped every order), and when it ends, every call in flight is in doubt at once.
+            .enable_http1()
             .wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             // Without a timer the idle time is not kept, and stale connections pile up.
@@ -136,8 +139,7 @@ impl Egress {
             // It would send the same signed bytes, with a nonce that may be old by then.
             .retry_canceled_requests(false)
             .http1_max_headers(MAX_FIELDS)
-            .http1_max_buf_size(MAX_HEAD as usize)
-            .http2_max_header_list_size(MAX_HEAD)
+            .http1_max_buf_size(MAX_HEAD)
             .build(connector);
         Ok(Self { client, authority })
     }

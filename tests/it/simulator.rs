@@ -368,6 +368,24 @@ async fn on_http2_a_scripted_close_ends_the_connection_too() {
 }
 
 #[tokio::test]
+async fn on_http2_what_is_about_bytes_ends_the_connection() {
+    let bench = Bench::new(Options::default()).await;
+    for (number, fault, executed) in [
+        (1, json!({"cut": {"at": 5, "then": "stall"}}), true),
+        (2, json!({"raw": "HTTP/1.1 200 OK\r\n\r\n"}), false),
+        (3, json!({"raw": "HTTP/1.1 200 OK\r\n\r\n", "execute": true}), true),
+        (4, json!({"request": {"at": 5, "then": "stall"}}), false),
+    ] {
+        bench.script(&json!({ "path": "/v1/order/new", "do": fault }));
+        assert!(bench.try_call(TRADER, "/v1/order/new", &order(number, "60000")).await.is_none());
+        let last = bench.simulator.ledger();
+        let last = last.requests().last().expect("it is told");
+        assert_eq!((last.http, last.executed), ("2", executed), "{fault}");
+    }
+    assert_eq!(bench.get("/v1/symbols").await.status, 200);
+}
+
+#[tokio::test]
 async fn an_order_outlives_a_caller_who_hangs_up() {
     let bench = Bench::new(Options { http1_only: true, ..Options::default() }).await;
     bench.script(&json!({ "path": "/v1/order/new", "do": { "delay_ms": 300 } }));

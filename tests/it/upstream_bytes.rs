@@ -223,25 +223,3 @@ async fn a_request_that_is_cut_at_any_byte_is_not_said_to_be_unsent() {
         assert!(at > 500, "a signed order is longer than {at} bytes");
     }
 }
-
-#[tokio::test]
-async fn on_http2_what_is_about_bytes_ends_the_connection() {
-    let exchange = Exchange::start(NonceRule::Increasing).await;
-    let bench = Bench::before(exchange, "").await;
-    for (fault, executed) in [
-        (json!({"cut": {"at": 5, "then": "stall"}}), true),
-        (json!({"raw": "HTTP/1.1 200 OK\r\n\r\n"}), false),
-        (json!({"raw": "HTTP/1.1 200 OK\r\n\r\n", "execute": true}), true),
-        (json!({"request": {"at": 5, "then": "stall"}}), false),
-    ] {
-        let (answer, entries) = bench.order("h2", fault.clone()).await;
-        assert_eq!((entries[0].http, entries[0].executed), ("2", executed), "{fault}");
-        let lost = (502, "unknown".to_owned(), "upstream-closed".to_owned());
-        assert_eq!(answer.told(), lost, "{fault}");
-    }
-    let large = json!({"status": 200, "body": "{}", "headers": {"x-large": "x".repeat(100_000)}});
-    let (answer, _) = bench.order("h2", json!({"answer": large})).await;
-    assert_eq!(answer.told(), (502, "unknown".to_owned(), "upstream-closed".to_owned()));
-    let (answer, _) = bench.order("h2", json!({})).await;
-    assert_eq!(answer.status, 200);
-}

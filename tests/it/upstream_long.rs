@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use geminid::simulator::NonceRule;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::Proxy;
+use crate::support::{Exchange, Proxy};
 use crate::upstream_bytes::Bench;
 
 const MIB: u64 = 1 << 20;
@@ -143,4 +144,27 @@ async fn an_orders_answer_has_one_deadline_for_head_and_body() {
         // Two deadlines would be 3.5 s.
         assert!(began.elapsed() < Duration::from_millis(3_200), "{then}: {:?}", began.elapsed());
     }
+}
+
+/// On a connection that all calls share, answers that nobody reads would take everybody's window.
+#[tokio::test]
+async fn who_leaves_a_long_answer_unread_keeps_nobody_waiting() {
+    let bench = Bench::before(Exchange::start(NonceRule::Increasing).await, "").await;
+    let rule = json!({"path": "/v1/trades/btcusd", "times": 0, "do": {"fill": {"body": 3 * MIB}}});
+    bench.exchange.simulator.script(&rule.to_string()).unwrap();
+    let mut idlers = Vec::new();
+    for _ in 0..120 {
+        let mut stream = TcpStream::connect(bench.proxy.address).await.unwrap();
+        let ask = b"GET /v1/trades/btcusd HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(ask).await.unwrap();
+        // The head has come, so the body is on its way.
+        stream.readable().await.unwrap();
+        idlers.push(stream);
+    }
+    let bot = bench.proxy.bot();
+    for number in 0..20 {
+        let answer = tokio::time::timeout(Duration::from_secs(5), bot.post("/v1/balances", ""));
+        assert_eq!(answer.await.expect("in time").status, 200, "{number}");
+    }
+    assert_eq!(bench.exchange.simulator.ledger().at_path("/v1/trades/btcusd").len(), 120);
 }
