@@ -29,6 +29,16 @@ clients:
     cargo build --release --locked
     tests/clients/run target/release/geminid
 
+# Kills, bad clocks, full disks, torn files, crowds.
+hardship *args:
+    cargo build --release --locked
+    tests/hardship/run {{ args }} target/release/geminid
+
+# The corpus of hostile bytes at nginx and HAProxy too.
+differential *args:
+    cargo build --release --locked
+    tests/differential/run target/release/geminid {{ args }}
+
 bench *args:
     cargo bench --locked {{ args }}
 

@@ -31,12 +31,12 @@ pub(crate) struct StateDir {
 /// Why no key can be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
-    #[error("the state directory {} cannot be used: {source}", path.display())]
-    Unusable { path: PathBuf, source: io::Error },
+    #[error("the state directory {} cannot be used: {fault}", path.display())]
+    Unusable { path: PathBuf, fault: io::Error },
     #[error("the state directory {} is in use by another geminid", path.display())]
     InUse { path: PathBuf },
-    #[error("the nonce mark {} cannot be made: {source}", path.display())]
-    NotMade { path: PathBuf, source: io::Error },
+    #[error("the nonce mark {} cannot be made: {fault}", path.display())]
+    NotMade { path: PathBuf, fault: io::Error },
 }
 
 /// Why one key cannot be used: what was kept of its nonces is lost.
@@ -52,7 +52,7 @@ pub(crate) type Found = (Option<Kept>, Marks);
 
 impl StateDir {
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
-        let unusable = |source| StateError::Unusable { path: path.to_owned(), source };
+        let unusable = |fault| StateError::Unusable { path: path.to_owned(), fault };
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(path).map_err(unusable)?;
         keep_private(path);
@@ -62,7 +62,7 @@ impl StateDir {
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(unusable(source)),
+            Err(TryLockError::Error(fault)) => Err(unusable(fault)),
         }
     }
 
@@ -73,7 +73,7 @@ impl StateDir {
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file,
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-                let not_made = |source| StateError::NotMade { path: path.clone(), source };
+                let not_made = |fault| StateError::NotMade { path: path.clone(), fault };
                 self.make(&path, fingerprint).map_err(not_made)?
             }
             Err(fault) => return Ok(Err(damage(fault.to_string()))),

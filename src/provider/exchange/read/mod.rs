@@ -30,7 +30,7 @@ const WATCHED: &[&str] =
 const ACCOUNTS: &[&str] = &["account", "sourceAccount", "targetAccount"];
 
 /// Longer parameters would make a header, in base64, that servers refuse: 16 KiB is what common ones
-/// take (seen), and over HTTP/2 a longer one ends the connection that other calls share.
+/// take (seen).
 const MAX_PARAMETERS: usize = 10 * 1_024;
 
 /// Every field of a withdrawal that is known to leave its destination alone, or is compared with the
