@@ -33,6 +33,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
 /// Half the lag that a time-based nonce may have, so that a write may take as long again.
 const TEND_EVERY: Duration = Duration::from_secs(5);
+/// How long the end waits for the disk: with the drain, shorter than what orchestrators grant. A mark
+/// that stays as it was lies above the last nonce.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 /// More than the list of symbols is long.
 const MAX_PUBLIC: usize = 1 << 20;
 
@@ -202,13 +205,18 @@ impl Running {
             drained.wait().await;
         };
         let in_time = tokio::time::timeout(limit, everything).await.is_ok();
-        for Tended { lane, tending } in lanes {
-            // Whatever it still writes lies above the last nonce.
-            tending.abort();
-            drop(tending.await);
-            if let Err(fault) = lane.close().await {
-                tracing::error!(%fault, "a nonce mark could not be written");
+        let closing = async {
+            for Tended { lane, tending } in lanes {
+                // Whatever it still writes lies above the last nonce.
+                tending.abort();
+                drop(tending.await);
+                if let Err(fault) = lane.close().await {
+                    tracing::error!(%fault, "a nonce mark could not be written");
+                }
             }
+        };
+        if tokio::time::timeout(LAST_WRITES, closing).await.is_err() {
+            tracing::error!("the disk does not answer: the last nonce marks stay as they were");
         }
         drop(state);
         in_time

@@ -135,6 +135,11 @@ fn keep_private(path: &Path) {
     if mode & 0o077 == 0 {
         return;
     }
+    if mode & 0o1000 != 0 {
+        // Everybody's, such as /tmp: closed, it would be lost to everybody else.
+        tracing::warn!(path = %path.display(), "others can look into the state directory");
+        return;
+    }
     if let Err(fault) = fs::set_permissions(path, Permissions::from_mode(0o700)) {
         tracing::warn!(path = %path.display(), %fault, "others can look into the state directory");
     }

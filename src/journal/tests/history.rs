@@ -203,6 +203,32 @@ impl Life {
     }
 }
 
+/// The clock steps back twice, and a write fails between: what memory takes to be on the disk is there.
+#[test]
+fn a_mark_on_disk_never_falls_while_nonces_are_handed_out() {
+    use crate::nonce::Verdict;
+    let mut life = Life::begin(Setting::Increasing, Unit::Millis);
+    life.happen(&Event::Tended).unwrap();
+    let mark = |life: &Life| slot::read(&life.disk.durable(), FINGERPRINT).unwrap().kept.mark;
+    let reserved = mark(&life);
+    life.happen(&Event::Lies(-900)).unwrap();
+    life.want().unwrap();
+    life.sequence.settle(Verdict::Accepted, 0);
+    life.happen(&Event::Lies(100)).unwrap();
+    life.disk.plan(Plan { fails_after: Some(0), reaches: 0..0, for_good: false });
+    assert!(!life.tend());
+    life.happen(&Event::Lies(-800)).unwrap();
+    life.tend();
+    assert!(mark(&life) >= reserved, "{} falls below {reserved}", mark(&life));
+    // Nor does the next start begin below what was handed out when the disk fails for good.
+    life.disk.plan(Plan { fails_after: Some(0), reaches: 0..0, for_good: true });
+    life.happen(&Event::Lies(900)).unwrap();
+    (0..200).try_for_each(|_| life.want()).unwrap();
+    life.happen(&Event::Lies(-800)).unwrap();
+    life.restart().unwrap();
+    life.want().unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_500))]
 

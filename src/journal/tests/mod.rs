@@ -144,3 +144,13 @@ fn one_process_at_a_time_and_nobody_else_looks_in() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     fs::remove_dir_all(path).unwrap();
 }
+
+#[test]
+fn a_folder_that_is_everybodys_stays_so() {
+    let path = scratch("shared");
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o1777)).unwrap();
+    drop(StateDir::open(&path).unwrap());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o1777);
+    fs::remove_dir_all(path).unwrap();
+}

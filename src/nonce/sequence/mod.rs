@@ -289,7 +289,11 @@ impl Sequence {
             next.saturating_add(self.reserve() / 2) <= it.mark
                 && (it.serial, it.succeeded) == (self.serial, self.succeeded)
         };
-        (!self.on_disk.is_some_and(covered)).then(|| self.kept(next))
+        // Where the clock has stepped back the block stays as long as it was: nonces may have come from
+        // its end, and a shorter one would not be written beside what was just learned.
+        let floor = self.on_disk.map_or(0, |it| it.mark);
+        let raised = |it: Kept| Kept { mark: it.mark.max(floor), ..it };
+        (!self.on_disk.is_some_and(covered)).then(|| raised(self.kept(next)))
     }
 
     /// Takes in the answer to the learning probe. `false`: it taught nothing.

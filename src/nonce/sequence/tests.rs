@@ -304,6 +304,23 @@ fn a_key_that_was_switched_to_increasing_is_asked_anew() {
     assert_eq!(sequence.mode(), Mode::Unknown);
 }
 
+/// The clock may step back between a reservation and the first nonce of it.
+#[test]
+fn a_success_is_kept_though_the_clock_has_stepped_back() {
+    for mut sequence in [increasing(), time()] {
+        let reserved = sequence.top_up(NOW).unwrap();
+        sequence.reserved(reserved);
+        let earlier = UnixMicros(NOW.0 - 400_000);
+        sequence.advance(earlier).unwrap();
+        sequence.settle(Verdict::Accepted, 0);
+        let next = sequence.top_up(earlier).unwrap();
+        assert!(next.succeeded);
+        assert!(next.mark >= reserved.mark, "{} falls below {}", next.mark, reserved.mark);
+        sequence.reserved(next);
+        assert_eq!(sequence.top_up(earlier), None, "it is there");
+    }
+}
+
 #[test]
 fn a_success_is_worth_a_write_at_once() {
     let mut sequence = increasing();
