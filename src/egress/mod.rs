@@ -11,6 +11,8 @@
 //! 6. An answer that two readers could read in two ways is none, and its connection is not used
 //!    again: what comes late on it must not be taken for the answer to the next request.
 
+mod names;
+
 use std::error::Error;
 use std::io;
 use std::net::IpAddr;
@@ -33,6 +35,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::names::Names;
 use crate::provider::Wire;
 
 /// Below the idle time of the exchange's edge, so that the pool holds few connections that are
@@ -61,7 +64,7 @@ pub(crate) struct Destination {
 
 #[derive(Debug)]
 pub(crate) struct Egress {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Names>>, Full<Bytes>>,
     authority: String,
 }
 
@@ -117,7 +120,7 @@ pub(crate) struct BadAnchor(rustls::Error);
 impl Egress {
     pub(crate) fn new(destination: Destination) -> Result<Self, BadAnchor> {
         let Destination { authority, anchors, bind, connect_timeout } = destination;
-        let mut tcp = HttpConnector::new();
+        let mut tcp = HttpConnector::new_with_resolver(Names::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(30)));
