@@ -111,6 +111,9 @@ impl StartError {
             Self::State(StateProblem(StateError::NotMade { .. })) => {
                 "make room in the state directory: every key needs 8 KiB there once, and no more later"
             }
+            Self::State(StateProblem(StateError::NotOpened { .. })) => {
+                "let the user that geminid runs as read and write it (`chown`), and keep it: it is no damage"
+            }
             Self::State(StateProblem(StateError::InUse { .. })) => {
                 "end the other process, or give this one a `[state] dir` of its own"
             }

@@ -199,7 +199,7 @@ impl Vault<'_> {
         }
         let (text, opened) = read_text(&path, LARGEST_SECRET)?;
         if !self.is_mounted(&path) {
-            self.is_private(&path, &opened)?;
+            self.is_private(&path, &opened, spot, report)?;
         } else if opened.mode() & 0o004 != 0 {
             let (shown, mode) = (path.display(), opened.mode() & 0o7777);
             report.warn(spot, &format!("{shown} can be read by everyone ({mode:04o})"));
@@ -208,7 +208,13 @@ impl Vault<'_> {
     }
 
     /// Whether only this user and root can read or replace what was opened.
-    fn is_private(self, path: &Path, opened: &Metadata) -> Result<(), Missing> {
+    fn is_private(
+        self,
+        path: &Path,
+        opened: &Metadata,
+        spot: &Spot,
+        report: &mut Report<'_>,
+    ) -> Result<(), Missing> {
         let shown = path.display();
         let (mode, user) = (opened.mode() & 0o7777, self.env.user());
         if mode & 0o077 != 0 {
@@ -218,7 +224,9 @@ impl Vault<'_> {
             ));
         }
         let owner = opened.uid();
-        if owner != user && owner != 0 {
+        // Root reads a user's file as that user meant it, with `sudo` or in a container.
+        let foreign = |owner: u32| owner != user && owner != 0 && user != 0;
+        if foreign(owner) {
             return Err(Missing::new(
                 format!("{shown} belongs to user {owner}, who can change it"),
                 format!("chown {user} {}", quoted(path)),
@@ -229,13 +237,18 @@ impl Vault<'_> {
         let Ok(about) = fs::metadata(&folder) else { return Ok(()) };
         let (mode, owner) = (about.mode() & 0o7777, about.uid());
         let sticky = mode & 0o1000 != 0;
-        if mode & 0o022 != 0 && !sticky {
+        if mode & 0o020 != 0 && !sticky {
+            // Many systems give each user a group of their own, and let it write.
+            let words = format!("{shown} can be replaced by the group of its folder ({mode:04o})");
+            report.warn(spot, &words);
+        }
+        if mode & 0o002 != 0 && !sticky {
             return Err(Missing::new(
                 format!("{shown} can be replaced by others (the mode of its folder is {mode:04o})"),
                 format!("chmod go-w {}", quoted(&folder)),
             ));
         }
-        if owner != user && owner != 0 {
+        if foreign(owner) {
             return Err(Missing::new(
                 format!("{shown} can be replaced by user {owner}, whose folder it lies in"),
                 format!("chown {user} {}", quoted(&folder)),

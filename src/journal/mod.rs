@@ -37,6 +37,8 @@ pub(crate) enum StateError {
     InUse { path: PathBuf },
     #[error("the nonce mark {} cannot be made: {fault}", path.display())]
     NotMade { path: PathBuf, fault: io::Error },
+    #[error("the nonce mark {} cannot be opened: {fault}", path.display())]
+    NotOpened { path: PathBuf, fault: io::Error },
 }
 
 /// Why one key cannot be used: what was kept of its nonces is lost.
@@ -76,7 +78,11 @@ impl StateDir {
                 let not_made = |fault| StateError::NotMade { path: path.clone(), fault };
                 self.make(&path, fingerprint).map_err(not_made)?
             }
-            Err(fault) => return Ok(Err(damage(fault.to_string()))),
+            Err(fault) if fault.kind() == io::ErrorKind::IsADirectory => {
+                return Ok(Err(damage(fault.to_string())));
+            }
+            // Nothing is known to be lost: the file may be somebody else's.
+            Err(fault) => return Err(StateError::NotOpened { path, fault }),
         };
         match file.try_lock() {
             Ok(()) => {}

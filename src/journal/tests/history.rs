@@ -11,7 +11,7 @@ use super::super::slot::{self, PLACES, SLOT};
 use super::FINGERPRINT;
 use super::disk::{Plan, Shared};
 use crate::clock::UnixMicros;
-use crate::nonce::{Kept, NotNow, Sequence, Setting, Unit};
+use crate::nonce::{Kept, NotNow, Sequence, Setting, Unit, Verdict};
 
 const BEGIN: UnixMicros = UnixMicros::from_secs(1_790_000_000);
 
@@ -19,6 +19,8 @@ const BEGIN: UnixMicros = UnixMicros::from_secs(1_790_000_000);
 enum Event {
     /// So many nonces are wanted, one after the other, at one moment.
     Wanted(u8),
+    /// The exchange took one: from then on that is kept too.
+    Accepted,
     /// The marks are tended in the background.
     Tended,
     /// Time passes, in milliseconds.
@@ -54,6 +56,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let lie = prop_oneof![Just(0_i64), -90_000..90_000_i64, -4_000_000..4_000_000_i64];
     let event = prop_oneof![
         10 => (1..4_u8).prop_map(Event::Wanted),
+        1 => Just(Event::Accepted),
         3 => Just(Event::Tended),
         4 => prop_oneof![0..50_u64, 500..2_500_u64, 0..40_000_u64].prop_map(Event::Passes),
         2 => lie.prop_map(Event::Lies),
@@ -155,6 +158,7 @@ impl Life {
     fn happen(&mut self, event: &Event) -> Result<(), TestCaseError> {
         match *event {
             Event::Wanted(n) => (0..n).try_for_each(|_| self.want())?,
+            Event::Accepted => drop(self.sequence.settle(Verdict::Accepted, 0)),
             Event::Tended => drop(self.tend()),
             Event::Passes(millis) => self.truth = self.truth.plus(Duration::from_millis(millis)),
             Event::Lies(millis) => self.lie = millis,
@@ -206,7 +210,6 @@ impl Life {
 /// The clock steps back twice, and a write fails between: what memory takes to be on the disk is there.
 #[test]
 fn a_mark_on_disk_never_falls_while_nonces_are_handed_out() {
-    use crate::nonce::Verdict;
     let mut life = Life::begin(Setting::Increasing, Unit::Millis);
     life.happen(&Event::Tended).unwrap();
     let mark = |life: &Life| slot::read(&life.disk.durable(), FINGERPRINT).unwrap().kept.mark;

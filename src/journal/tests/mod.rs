@@ -78,6 +78,17 @@ fn a_file_that_cannot_be_made_stops_the_start() {
     fs::remove_dir_all(path).unwrap();
 }
 
+/// It may be somebody else's, or there may be no descriptor left: a good mark must not be moved away.
+#[test]
+fn a_file_that_cannot_be_opened_is_no_damage() {
+    let path = scratch("loop");
+    let dir = StateDir::open(&path).unwrap();
+    let file = path.join(format!("nonce-{FINGERPRINT}"));
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    assert!(matches!(dir.marks(FINGERPRINT), Err(StateError::NotOpened { .. })));
+    fs::remove_dir_all(path).unwrap();
+}
+
 #[test]
 fn a_file_that_is_no_file_damages_its_key_alone() {
     let path = scratch("folder");

@@ -284,6 +284,12 @@ impl Lane {
         }
     }
 
+    /// Why the lane was stopped and put back to learning, if it was: nothing is reserved for it then.
+    fn stopped_to_learn(&self) -> Option<StopCause> {
+        let LaneView { mode, stopped, .. } = self.view();
+        stopped.filter(|_| mode == Mode::Unknown)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is a single assignment or one method of `Sequence`: valid after any panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -345,6 +351,9 @@ impl Turn {
                     sleep(wait).await;
                 }
                 Err(NotNow::Reserve) => {
+                    if let Some(cause) = lane.stopped_to_learn() {
+                        return Err(Busy::Stopped { key: key(), cause });
+                    }
                     let fault = tokio::select! {
                         biased;
                         () = written => lane.state().fault.clone(),

@@ -61,10 +61,12 @@ pub(super) fn verdict(answer: &Answer) -> Verdict {
     let Body::Json { reason, message } = &answer.body else { return bare(answer.status) };
     let reason = reason.as_deref().unwrap_or_default();
     let message = message.as_deref().unwrap_or_default();
-    if matches!(reason, "InvalidNonce" | "BadNonce" | "GenericNonceError") {
+    let status = answer.status;
+    // From a 5xx nothing follows: whatever made it may have come after the call was executed.
+    let about_nonce = matches!(reason, "InvalidNonce" | "BadNonce" | "GenericNonceError");
+    if about_nonce && !status.is_server_error() {
         return nonce_words(message);
     }
-    let status = answer.status;
     let undecided = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
     if undecided || status == StatusCode::FORBIDDEN || BEFORE_NONCE.contains(&reason) {
         return Verdict::Silent;
@@ -95,6 +97,10 @@ fn server_time(message: &str) -> Option<UnixMicros> {
         rest.chars().skip_while(|c| !c.is_ascii_digit()).take_while(|c| is_decimal(*c)).collect();
     let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
     let whole: u64 = whole.parse().ok()?;
+    if whole > 100_000_000_000_000 {
+        // Finer than milliseconds: no unit that anybody has seen, and no clock to set.
+        return None;
+    }
     if whole > 100_000_000_000 {
         return Some(UnixMicros(whole.checked_mul(1_000)?));
     }
@@ -149,6 +155,8 @@ mod tests {
         check(400, "InvalidNonce", text, Verdict::OutsideWindow { server });
         let text = "Nonce '1' is not within 30 seconds of server time 'soon'";
         check(400, "InvalidNonce", text, Verdict::OutsideWindow { server: None });
+        let text = "Nonce '1' is not within 30 seconds of server time '1790000000000000'";
+        check(400, "InvalidNonce", text, Verdict::OutsideWindow { server: None });
         let text = "Nonce '\"x\"' was not parseable as a number.";
         check(400, "InvalidNonce", text, Verdict::NotANumber);
     }
@@ -161,6 +169,8 @@ mod tests {
         check(403, "MissingRole", "x", Verdict::Silent);
         check(429, "RateLimit", "x", Verdict::Silent);
         check(503, "Maintenance", "x", Verdict::Silent);
+        let text = "Nonce '1' has not increased since your last call to the Gemini API.";
+        check(502, "InvalidNonce", text, Verdict::Silent);
     }
 
     #[test]

@@ -369,3 +369,19 @@ async fn one_write_is_made_at_a_time_and_the_first_success_is_worth_one() {
 fn lane_with(disk: Disk) -> Arc<Lane> {
     Lane::new(KeyName::new("k"), (Setting::Increasing, None), None, clock(), Box::new(disk))
 }
+
+/// A key whose lane another answer has put back to learning: it is told so, and waits for no disk.
+#[tokio::test(start_paused = true)]
+async fn who_comes_too_late_for_its_nonce_is_told_why() {
+    let lane = lane(Setting::Auto);
+    let at = Reading { wall: NOW, monotonic: Duration::ZERO };
+    let other = turn(&lane, Priority::Read, 0).await;
+    assert!(other.learn(Verdict::OutsideWindow { server: None }, at));
+    drop(other);
+    let mut other = turn(&lane, Priority::Read, 0).await;
+    let late = turn(&lane, Priority::Read, 0).await;
+    while !matches!(other.settle(Verdict::NotIncreased, at), Next::Stop(_)) {}
+    let sleep = |_| async { panic!("it waits") };
+    let told = late.number(|| Duration::ZERO, sleep).await;
+    assert!(matches!(told, Err(Busy::Stopped { .. })), "{told:?}");
+}
