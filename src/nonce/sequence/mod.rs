@@ -154,6 +154,9 @@ enum Stage {
     /// The mark is still the one that was found on disk.
     Resumed,
     Going,
+    /// The last value was refused: the next must be the clock's own, for which the disk is waited for.
+    /// (Whoever else uses the key is near the clock, and a value that lags would be refused again.)
+    Refused,
     /// The last value is being kept to the letter, and so nothing may follow it.
     Closed,
 }
@@ -258,7 +261,11 @@ impl Sequence {
         let value = covered.saturating_sub(self.reserve()).max(self.mark.saturating_add(1));
         let lag = next.saturating_sub(value);
         let late = self.mode == Mode::Time && lag > self.unit.seconds(MAX_TIMED_LAG_SECONDS);
-        if value > covered || late { Err(NotNow::Reserve) } else { Ok(value) }
+        if value > covered || late || self.stage == Stage::Refused {
+            Err(NotNow::Reserve)
+        } else {
+            Ok(value)
+        }
     }
 
     /// To be called when `kept` is on disk.
@@ -309,6 +316,10 @@ impl Sequence {
 
     /// Takes in the answer to a request that was signed afresh `resigns` times.
     pub(crate) fn settle(&mut self, verdict: Verdict, resigns: u32) -> Next {
+        let refused = !matches!(verdict, Verdict::Accepted | Verdict::Silent);
+        if refused && self.stage == Stage::Going {
+            self.stage = Stage::Refused;
+        }
         match (verdict, self.mode) {
             (Verdict::Silent, _) => Next::Done,
             (Verdict::Accepted, _) => {

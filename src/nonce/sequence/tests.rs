@@ -165,6 +165,20 @@ fn time_based_nonces_lag_ten_seconds_and_no_more() {
     assert!(sequence.top_up(late).is_some());
 }
 
+/// Another program with the key is near the clock: what lags behind it is refused again.
+#[test]
+fn after_a_refusal_the_next_nonce_does_not_lag() {
+    let mut sequence = increasing();
+    take(&mut sequence, NOW).unwrap();
+    assert_eq!(sequence.settle(Verdict::Accepted, 0), Next::Done);
+    // The clock has passed the block on disk.
+    let idle = sequence.advance(after(5)).unwrap();
+    assert!(idle.value < Unit::Millis.of(after(5)), "it waits for no disk");
+    assert_eq!(sequence.settle(Verdict::NotIncreased, 0), Next::Again(Duration::ZERO));
+    assert_eq!(sequence.advance(after(5)), Err(NotNow::Reserve));
+    assert_eq!(take(&mut sequence, after(5)).unwrap().value, Unit::Millis.of(after(5)));
+}
+
 #[test]
 fn time_based_nonces_lead_twenty_seconds_and_no_more() {
     let mut sequence = time();
