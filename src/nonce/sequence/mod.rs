@@ -279,7 +279,7 @@ impl Sequence {
 
     /// The last value that was handed out, for a start that follows an orderly end. None follows it.
     pub(crate) fn close(&mut self) -> Option<Kept> {
-        let used = self.mark > 0 && self.stage == Stage::Going;
+        let used = self.mark > 0 && matches!(self.stage, Stage::Going | Stage::Refused);
         (self.stage, self.on_disk) = (Stage::Closed, None);
         used.then(|| Kept { mark: self.mark, exact: true, ..self.kept(self.mark) })
     }

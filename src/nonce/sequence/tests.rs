@@ -176,6 +176,8 @@ fn after_a_refusal_the_next_nonce_does_not_lag() {
     assert!(idle.value < Unit::Millis.of(after(5)), "it waits for no disk");
     assert_eq!(sequence.settle(Verdict::NotIncreased, 0), Next::Again(Duration::ZERO));
     assert_eq!(sequence.advance(after(5)), Err(NotNow::Reserve));
+    let closed = sequence.clone().close().unwrap();
+    assert_eq!(closed.mark, idle.value, "an orderly end keeps it all the same");
     assert_eq!(take(&mut sequence, after(5)).unwrap().value, Unit::Millis.of(after(5)));
 }
 
