@@ -57,8 +57,8 @@ const MAX_BUFFER: usize = 64 * 1_024;
 const MAX_FIELDS: usize = 100;
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_millis(500);
-/// How long the accept loop rests when the system has no descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the accept loop rests when the system has no descriptors left: somebody honest may be next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a body was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,7 @@ pub(crate) async fn serve<H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let (connections, drained) = Tasks::new();
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -108,6 +109,7 @@ pub(crate) async fn serve<H, F>(
         };
         match accepted {
             Ok((stream, peer)) => {
+                failing = false;
                 if let Err(fault) = stream.set_nodelay(true) {
                     tracing::debug!(%fault, "no TCP_NODELAY");
                 }
@@ -118,7 +120,11 @@ pub(crate) async fn serve<H, F>(
                 }
             }
             Err(fault) => {
-                tracing::warn!(%fault, "a connection could not be accepted");
+                // Once for each spell.
+                if !failing {
+                    tracing::warn!(%fault, "connections cannot be accepted");
+                }
+                failing = true;
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
