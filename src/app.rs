@@ -14,9 +14,9 @@ use tokio::task::JoinHandle;
 use crate::admin;
 use crate::call::KeyName;
 use crate::clock::Clock;
-use crate::config::{self, ClientCredential, Config};
+use crate::config::{self, Config};
 use crate::egress::{Arriving, BadAnchor, Destination, Egress};
-use crate::inbound::{self, Crowd, Directory, Doors, Entry, Throttle};
+use crate::inbound::{self, Crowd, Directory, Doors, Throttle};
 use crate::journal::{Damage, StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
@@ -313,30 +313,12 @@ impl Parts<'_> {
     }
 
     fn clients(&self, rings: &Rings) -> (Directory, Vec<Client>) {
-        let of_this = || {
-            let all = self.config.clients.iter();
-            all.filter_map(|it| rings.get(&it.key).map(|ring| (it, ring)))
-        };
-        let entry = |it: &config::Client| Entry {
-            client: it.id.clone(),
-            expires: it.expires,
-            from: it.from.clone(),
-        };
-        let mut directory = Directory::new(of_this().map(|(it, _)| entry(it)).collect());
-        let mut clients = Vec::new();
-        for (place, (client, ring)) in of_this().enumerate() {
-            for credential in &client.credentials {
-                match credential {
-                    ClientCredential::Token(hash) => directory.add_token(*hash, place),
-                    ClientCredential::StandIn(pair) => {
-                        directory.add_stand_in(Arc::clone(pair), place);
-                    }
-                    ClientCredential::None => directory.add_nothing(place),
-                }
-            }
-            clients.push(Client { grant: client.grant.clone(), key: Arc::clone(ring) });
-        }
-        (directory, clients)
+        let of_this = self.config.clients.iter().filter_map(|it| {
+            let key = Arc::clone(rings.get(&it.key)?);
+            Some((it, Client { grant: it.grant.clone(), key }))
+        });
+        let (known, clients): (Vec<_>, Vec<_>) = of_this.unzip();
+        (Directory::of(&known), clients)
     }
 }
 

@@ -21,9 +21,9 @@ use tokio::sync::watch;
 use super::{NOW, configured, exchange};
 use crate::answer;
 use crate::call::{Call, Identity};
-use crate::config::{ClientCredential, Config};
+use crate::config::Config;
 use crate::diagnose;
-use crate::inbound::{self, Crowd, Directory, Doors, Entry, Unidentified};
+use crate::inbound::{self, Crowd, Directory, Doors, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message;
 use crate::nonce::{Keep, Keeping, Kept, Lane, Reading, ServerClock, Setting};
@@ -72,23 +72,7 @@ impl Desk {
         let config = configured(text).expect("the target brings a configuration that is right");
         let routes = Routes::new(exchange().operations());
         let doors = Doors::new(["api.gemini.com".to_owned()]);
-        let entries = config.clients.iter().map(|it| Entry {
-            client: it.id.clone(),
-            expires: it.expires,
-            from: it.from.clone(),
-        });
-        let mut directory = Directory::new(entries.collect());
-        for (place, client) in config.clients.iter().enumerate() {
-            for credential in &client.credentials {
-                match credential {
-                    ClientCredential::Token(hash) => directory.add_token(*hash, place),
-                    ClientCredential::StandIn(pair) => {
-                        directory.add_stand_in(Arc::clone(pair), place);
-                    }
-                    ClientCredential::None => directory.add_nothing(place),
-                }
-            }
-        }
+        let directory = Directory::of(&config.clients.iter().collect::<Vec<_>>());
         Self { config, routes, doors, directory }
     }
 

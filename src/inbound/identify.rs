@@ -22,6 +22,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::call::{ClientId, Identified, Identity};
 use crate::clock::UnixMicros;
+use crate::config::{Client, ClientCredential};
 use crate::provider::{Presented, Provider};
 use crate::secret::{Credential, TokenHash};
 
@@ -38,10 +39,10 @@ pub(crate) struct Directory {
 }
 
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) client: ClientId,
-    pub(crate) expires: Option<UnixMicros>,
-    pub(crate) from: Vec<IpNet>,
+struct Entry {
+    client: ClientId,
+    expires: Option<UnixMicros>,
+    from: Vec<IpNet>,
 }
 
 /// Someone whose credential was checked.
@@ -75,21 +76,43 @@ pub(crate) enum Unidentified {
 type Found = (&'static str, Option<(usize, Identity)>);
 
 impl Directory {
-    pub(crate) fn new(entries: Vec<Entry>) -> Self {
+    /// Of these clients, each by its place among them.
+    pub(crate) fn of(clients: &[&Client]) -> Self {
+        let entry = |it: &&Client| Entry {
+            client: it.id.clone(),
+            expires: it.expires,
+            from: it.from.clone(),
+        };
+        let mut directory = Self::new(clients.iter().map(entry).collect());
+        for (place, client) in clients.iter().enumerate() {
+            for credential in &client.credentials {
+                match credential {
+                    ClientCredential::Token(hash) => directory.add_token(*hash, place),
+                    ClientCredential::StandIn(pair) => {
+                        directory.add_stand_in(Arc::clone(pair), place);
+                    }
+                    ClientCredential::None => directory.add_nothing(place),
+                }
+            }
+        }
+        directory
+    }
+
+    fn new(entries: Vec<Entry>) -> Self {
         let nobody = Credential::new("nobody".to_owned(), &SecretString::from("nobody"));
         let (tokens, stand_ins) = (HashMap::new(), HashMap::new());
         Self { entries, tokens, stand_ins, nothing: None, nobody }
     }
 
-    pub(crate) fn add_token(&mut self, hash: TokenHash, index: usize) {
+    fn add_token(&mut self, hash: TokenHash, index: usize) {
         self.tokens.entry(hash.bucket()).or_default().push((hash, index));
     }
 
-    pub(crate) fn add_stand_in(&mut self, pair: Arc<Credential>, index: usize) {
+    fn add_stand_in(&mut self, pair: Arc<Credential>, index: usize) {
         self.stand_ins.insert(pair.key_text().to_owned(), (pair, index));
     }
 
-    pub(crate) fn add_nothing(&mut self, index: usize) {
+    fn add_nothing(&mut self, index: usize) {
         self.nothing = Some(index);
     }
 

@@ -42,7 +42,7 @@ pub(crate) use self::crowd::Place;
 use self::gate::Gate;
 pub(crate) use self::gate::Unheard;
 pub(crate) use self::head::BadHead;
-pub(crate) use self::identify::{Caller, Directory, Entry, Unidentified, no_credential_in};
+pub(crate) use self::identify::{Caller, Directory, Unidentified, no_credential_in};
 pub(crate) use self::replay::{Claim, Replays};
 pub(crate) use self::target::{Doors, Misdirected, target};
 pub(crate) use self::throttle::Throttle;
