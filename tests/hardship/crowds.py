@@ -4,7 +4,8 @@
 2. An honest client calls all the time, in a process of its own, from the same address as the crowd.
 3. An honest call is answered, at its 99th percentile within 50 ms or, on a machine that is slow or busy, within 3 times
    what it takes at the same time at a proxy without a crowd; or it is refused with a clean 503. Nothing hangs and nothing
-   is cut off.
+   is cut off. With `--quick` there are too few calls for a percentile, and one pause of a shared machine would decide:
+   there it is a second, which a call that waits for the crowd exceeds.
 4. The patient crowds stand before proxies of their own at the same time: waiting costs nothing.
 """
 
@@ -18,6 +19,7 @@ from stage import Failed, Honest, Proxy, hold, percentile, settled
 
 PATIENT = ["slow-heads", "slow-bodies", "slow-readers", "idle"]
 LIMIT_MILLIS = 50
+QUICK_LIMIT_MILLIS = 1_000
 GROWTH = 32 * 1_024
 # What an idle connection may cost, in KiB: its buffers and its task.
 IDLE_COST = 32
@@ -201,6 +203,7 @@ class Control:
 
     def __init__(self, stage, name):
         self.proxy, self.honest = Proxy(stage, f"quiet-{name}"), None
+        self.limit = QUICK_LIMIT_MILLIS if stage.quick else LIMIT_MILLIS
 
     async def begin(self):
         await asyncio.to_thread(self.proxy.up)
@@ -212,7 +215,7 @@ class Control:
         measured = await asyncio.to_thread(self.honest.end)
         await asyncio.to_thread(self.proxy.end)
         print(f"   without a crowd: {measured.text()}", flush=True)
-        return max(LIMIT_MILLIS, 3 * measured.p(.99))
+        return max(self.limit, 3 * measured.p(.99))
 
 
 class Found:
