@@ -3,8 +3,8 @@
 //! Each step takes what the one before it made, so that none can be left out: a call that was
 //! *identified* and *permitted* is *admitted*, waits for its *turn*, gets a *nonce*, is *signed*, and is
 //! *sent*. Up to its turn it belongs to its client: who goes away while waiting sends nothing. From the
-//! turn on it runs in a task of its own: who goes away in the middle of an order does not take the
-//! order's outcome with it.
+//! turn on it is *carried*: who goes away in the middle of an order does not take the order's outcome
+//! with it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::policy::{self, Grant, KeyFacts};
 use crate::provider::{Asked, Key, Provider, Routes, Signed, Wire};
 use crate::ready::Ready;
 use crate::refusal::Refusal;
-use crate::task::Tasks;
+use crate::task::{Panicked, Tasks};
 
 /// How often a request that found a dead connection, and so was not sent, is tried again: with a fresh
 /// nonce each time.
@@ -129,7 +129,7 @@ impl Proxy {
         claim.iter_mut().for_each(Claim::spend);
         let context = record.context();
         let this = Arc::clone(&self);
-        let carried = self.tasks.spawn("call", async move {
+        let carried = self.tasks.carry("call", async move {
             let result = this.carry_out(go, &forwarded, &mut record).await;
             let unsent = match &result {
                 Ok(received) => received.answers_question,
@@ -143,7 +143,7 @@ impl Proxy {
                 Err(refusal) => answer::refuse(&refusal, record, as_proxy),
             }
         });
-        carried.await.unwrap_or_else(|_panic| {
+        carried.await.unwrap_or_else(|Panicked| {
             // The record has told of itself. Whether the call was sent is not known.
             let refusal = Refusal::Internal { outcome: Outcome::Unknown };
             answer::compose(&refusal, &context, as_proxy)
@@ -307,7 +307,8 @@ impl Proxy {
         let mut n_reconnects = 0;
         loop {
             if turn.must_learn() {
-                match self.learn(turn, ring, record).await? {
+                // Boxed: it is rare, and would make every call's future larger.
+                match Box::pin(self.learn(turn, ring, record)).await? {
                     Learned::Taught(next) => turn = *next,
                     Learned::Rejected(received) => return Ok(*received),
                 }
