@@ -70,6 +70,8 @@ type Rings = BTreeMap<usize, Arc<KeyRing>>;
 pub(crate) enum StartError {
     #[error("cannot listen on {0}")]
     Listen(io::Error),
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     #[error(transparent)]
     State(StateProblem),
     #[error(transparent)]
@@ -107,6 +109,7 @@ impl StartError {
     pub(crate) fn hint(&self) -> String {
         let hint = match self {
             Self::Listen(_) => "end what listens there, or set another address with `listen`",
+            Self::Thread(_) => "raise the limit of processes (`ulimit -u`, or the container's)",
             Self::Damaged(NoKeyLeft(keys)) => return way_out(keys),
             Self::State(StateProblem(StateError::NotMade { .. })) => {
                 "make room in the state directory: every key needs 8 KiB there once, and no more later"
@@ -182,7 +185,9 @@ pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     let listener = inbound::bind(config.admin).await.map_err(StartError::Listen)?;
     let admin = local(&listener)?;
     let face = admin::Face { observer, proxies: proxies.clone() };
-    servers.push(task::spawn("admin", admin::serve(listener, face, stop.subscribe())));
+    // A scrape of many series takes its time, and no order waits for it.
+    let apart = task::spawn_apart("admin", admin::serve(listener, face, stop.subscribe()));
+    servers.push(apart.map_err(StartError::Thread)?);
     Ok(Running { addresses, admin, stop, servers, tasks, drained, lanes, proxies, state })
 }
 

@@ -1,15 +1,17 @@
-//! Work that outlives its moment: background tasks, named; work that is waited for when the process
-//! drains; and work that goes on when whoever asked for it goes away.
+//! Work that outlives its moment: background tasks, named; tasks on a thread of their own; work that is
+//! waited for when the process drains; and work that goes on when whoever asked for it goes away.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::thread;
 
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Starts a task that may be dropped when the process ends.
@@ -20,6 +22,25 @@ where
     tracing::trace!(name, "task starts");
     #[expect(clippy::disallowed_methods, reason = "the one place that starts tasks")]
     tokio::spawn(future)
+}
+
+/// Starts a task on a thread of its own, so that what it computes delays nothing else.
+///
+/// # Errors
+/// If the system gives no thread or no event queue.
+pub(crate) fn spawn_apart<F>(name: &'static str, future: F) -> io::Result<JoinHandle<()>>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (ends, ended) = oneshot::channel::<Infallible>();
+    let task = runtime.spawn(async move {
+        future.await;
+        drop(ends);
+    });
+    let run = move || drop(runtime.block_on(ended));
+    thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    Ok(task)
 }
 
 /// Starts tasks that a drain waits for.
@@ -200,9 +221,23 @@ mod tests {
         drained.wait().await;
     }
 
+    #[tokio::test]
+    async fn a_task_apart_has_a_thread_of_its_own_and_is_waited_for() {
+        let here = thread::current().id();
+        let (tell, told) = oneshot::channel();
+        let apart = spawn_apart("apart", async move {
+            tokio::task::yield_now().await;
+            drop(tell.send((thread::current().id(), thread::current().name().map(str::to_owned))));
+        });
+        apart.unwrap().await.unwrap();
+        let (there, name) = told.await.unwrap();
+        assert_ne!(there, here);
+        assert_eq!(name.as_deref(), Some("apart"));
+    }
+
     #[test]
     fn it_may_be_dropped_outside_the_runtime() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
         let (n, next, work) = steps();
         let (tasks, drained) = Tasks::new();
         let carried = runtime.block_on(async { tasks.carry("steps", work) });

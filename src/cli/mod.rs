@@ -7,18 +7,20 @@
 mod catalog;
 mod demo;
 mod healthcheck;
+mod lines;
 mod say;
 mod serve;
 mod simulate;
 mod snippets;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use self::say::{data, fault, note};
 use crate::config::{self, LevelName, LogFormat, Overrides};
@@ -117,12 +119,19 @@ pub fn run() -> ExitCode {
     // Every command that may come to hold a secret; for the others it costs nothing. Before any
     // secret is read, and told of by those that have a log.
     let open = process::harden();
+    let code = done(command, logging, open);
+    say::flush();
+    code
+}
+
+/// `open` is what could not be closed to onlookers.
+fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
     match command {
-        Command::Serve(place) => with_runtime(serve::serve(place, logging, open)),
+        Command::Serve(place) => on(one_thread(), serve::serve(place, logging, open)),
         Command::Check(place) => serve::check(&place, &logging),
         Command::Init { config, force } => init(&config, force),
-        Command::Demo { once } => with_runtime(demo::demo(once, logging, open)),
-        Command::Simulate(args) => with_runtime(simulate::run(args)),
+        Command::Demo { once } => on(one_thread(), demo::demo(once, logging, open)),
+        Command::Simulate(args) => on(Runtime::new(), simulate::run(args)),
         Command::Healthcheck(place) => healthcheck::check(&place, &logging),
         Command::Catalog { json } => catalog::print(json),
         Command::Completions { shell } => {
@@ -154,8 +163,15 @@ fn init(path: &std::path::Path, force: bool) -> ExitCode {
     }
 }
 
-fn with_runtime(command: impl Future<Output = ExitCode>) -> ExitCode {
-    match Runtime::new() {
+/// One thread answers all requests. An exchange takes some ten calls a second from a key, one core
+/// signs tens of thousands, and between threads every call would pay for wake-ups and locks: figures
+/// are in `docs/performance.md`. What may block (disk, name look-ups, the log) has threads of its own.
+fn one_thread() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn on(runtime: io::Result<Runtime>, command: impl Future<Output = ExitCode>) -> ExitCode {
+    match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(command);
             // What still blocks, such as a look-up of a name, does not hold up the end.

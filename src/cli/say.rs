@@ -1,4 +1,4 @@
-//! Printing: data to stdout, all else to stderr. The only file that prints, beside clap.
+//! Printing: data to stdout, all else to stderr. With `lines`, the only file that prints, beside clap.
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -7,7 +7,11 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::lines::Lines;
 use crate::config::{LevelName, Log, LogFormat};
+
+/// The log of this process.
+static LOG: Lines = Lines::new();
 
 /// Prints an answer. A reader that has gone away (`| head`) ends nothing.
 pub(super) fn data(text: &str) {
@@ -17,6 +21,7 @@ pub(super) fn data(text: &str) {
 
 /// Prints a remark that is no answer.
 pub(super) fn note(text: &str) {
+    flush();
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
@@ -38,7 +43,13 @@ pub(super) fn fault(fault: &dyn Error, hint: Option<&str>) {
     if let Some(hint) = hint {
         lines.push_str(&format!("\nhint: {hint}\n"));
     }
+    flush();
     drop(io::stderr().lock().write_all(lines.as_bytes()));
+}
+
+/// Waits until the log is written.
+pub(super) fn flush() {
+    LOG.flush();
 }
 
 /// Tells of a panic: in the log, once there is one.
@@ -63,13 +74,30 @@ pub(super) fn start_log(log: Log) {
     let cap = LevelFilter::WARN.min(level);
     let targets = Targets::new().with_default(cap).with_target("geminid", level);
     let registry = tracing_subscriber::registry().with(targets);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Line).with_target(false);
     let colour = io::stderr().is_terminal() && !no_colour();
-    // A second start in one process, as in tests, keeps the first log.
-    drop(match log.format {
+    let set = match log.format {
         LogFormat::Text => registry.with(lines.with_ansi(colour)).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
-    });
+    };
+    // A second start in one process, as in tests, keeps the first log.
+    if set.is_ok() {
+        LOG.start(io::stderr(), |n| tracing::warn!(n, "log lines were lost: nobody reads them as fast"));
+    }
+}
+
+/// Takes the lines of the log, each in one piece.
+struct Line;
+
+impl io::Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        LOG.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a habit of terminals (no-color.org), no setting")]
