@@ -19,6 +19,7 @@ use http::{Response, StatusCode};
 use http_body::Body as _;
 
 use crate::call::{Call, Outcome};
+use crate::clock::Ulid;
 use crate::diagnose::{
     self, Body as Said, Context, Diagnosis, Evidence, Finding, NonceEvidence, Report, Retry,
     annotate, proxy_status, quoted, read_body,
@@ -180,12 +181,12 @@ fn evidence(received: &Received, about: Circumstances<'_>, record: &Record) -> E
         retry_after: header("retry-after").and_then(|it| it.parse().ok()),
         server: header("server"),
         edge_id: header("cf-ray").or_else(|| header("x-amz-cf-id")),
-        operation: Some(operation.name.clone()),
+        operation: Some(operation.name.to_string()),
         roles_needed: operation.roles.clone(),
         client: record.facts.client.as_ref().map(ToString::to_string),
         key: about.key.map(|it| it.name.to_string()),
         key_hint: about.key.map(|it| it.credential.hint()),
-        egress: record.facts.egress_ip.clone(),
+        egress: record.facts.egress_ip.as_deref().map(str::to_owned),
         nonce: about.lane.map(|(lane, n_resigns)| NonceEvidence {
             unit: lane.unit.as_str(),
             n_resigns,
@@ -222,7 +223,7 @@ pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
         (Held::Whole(bytes), None) => message::full(bytes),
         (Held::Stream(arriving), None) => stream(arriving),
     };
-    let response = respond(status, headers, body, outcome, &record.facts.request_id);
+    let response = respond(status, headers, body, outcome, record.facts.request_id);
     record.finish(status, outcome);
     response
 }
@@ -275,7 +276,7 @@ pub(crate) fn compose(refusal: &Refusal, context: &Context, as_proxy: bool) -> R
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, text.len().into());
     tell(&mut headers, &diagnosis.finding);
-    respond(status, headers, message::full(text), refusal.outcome(), &context.request_id)
+    respond(status, headers, message::full(text), refusal.outcome(), context.request_id)
 }
 
 fn respond(
@@ -283,9 +284,9 @@ fn respond(
     mut headers: HeaderMap,
     body: Body,
     outcome: Outcome,
-    request_id: &str,
+    request_id: Ulid,
 ) -> Response<Body> {
-    let id = HeaderValue::try_from(request_id).expect("a ULID is ASCII");
+    let id = HeaderValue::try_from(request_id.as_str()).expect("a ULID is ASCII");
     headers.insert(HeaderName::from_static("geminid-request-id"), id);
     let word = HeaderValue::from_static(outcome.as_str());
     headers.insert(HeaderName::from_static("geminid-outcome"), word);

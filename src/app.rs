@@ -305,7 +305,7 @@ impl Parts<'_> {
             directory,
             clients,
             egress,
-            egress_ip: upstream.bind.map(|it| it.to_string()),
+            egress_ip: upstream.bind.map(|it| it.to_string().into()),
             deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },
             server_clock,
             ready: Arc::new(Ready::new(lanes_of(rings).count())),

@@ -14,6 +14,10 @@ pub(crate) struct ClientId(Arc<str>);
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct KeyName(Arc<str>);
 
+/// An operation, as the catalogue names it.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct OperationName(Arc<str>);
+
 macro_rules! name_type {
     ($($type:ident)*) => {$(
         impl $type {
@@ -25,6 +29,12 @@ macro_rules! name_type {
                 &self.0
             }
 
+        }
+
+        impl PartialEq<&str> for $type {
+            fn eq(&self, other: &&str) -> bool {
+                *self.0 == **other
+            }
         }
 
         impl Borrow<str> for $type {
@@ -40,7 +50,7 @@ macro_rules! name_type {
         }
     )*};
 }
-name_type!(ClientId KeyName);
+name_type!(ClientId KeyName OperationName);
 
 macro_rules! words {
     ($(#[$doc:meta])* $type:ident { $($(#[$note:meta])* $variant:ident = $word:literal,)* }) => {
@@ -213,7 +223,7 @@ words! {
 /// An endpoint of an upstream: everything the proxy knows of it before anyone calls it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Operation {
-    pub(crate) name: String,
+    pub(crate) name: OperationName,
     pub(crate) method: Method,
     /// With `{parameters}` as whole segments.
     pub(crate) path: String,
@@ -336,7 +346,7 @@ pub(crate) fn shown(word: &str) -> String {
 #[cfg(test)]
 pub(crate) fn example(name: &str, scope: Option<Scope>, effect: Effect) -> Call {
     let operation = Operation {
-        name: name.to_owned(),
+        name: OperationName::new(name),
         method: Method::Post,
         path: format!("/v1/{name}"),
         group: String::new(),

@@ -137,16 +137,32 @@ fn drawn() -> [u8; 10] {
 
 /// A ULID (<https://github.com/ulid/spec>): 48 bits of milliseconds, 80 of randomness, in 26
 /// characters that sort by time.
-pub(crate) fn ulid(now: UnixMicros) -> String {
-    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let random = drawn();
-    let low = random.iter().fold(0_u128, |sum, &byte| sum << 8 | u128::from(byte));
-    let bits = u128::from(now.millis() & 0xFFFF_FFFF_FFFF) << 80 | low;
-    let digit = |shift: u32| {
-        let index = usize::try_from(bits >> shift & 31).expect("five bits");
-        char::from(*ALPHABET.get(index).expect("five bits name one of 32"))
-    };
-    (0..26).rev().map(|place| digit(place * 5)).collect()
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Ulid([u8; 26]);
+
+impl Ulid {
+    pub(crate) fn new(now: UnixMicros) -> Self {
+        const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let low = drawn().iter().fold(0_u128, |sum, &byte| sum << 8 | u128::from(byte));
+        let mut bits = u128::from(now.millis() & 0xFFFF_FFFF_FFFF) << 80 | low;
+        let mut text = [0; 26];
+        for digit in text.iter_mut().rev() {
+            let index = usize::try_from(bits & 31).expect("five bits");
+            *digit = *ALPHABET.get(index).expect("five bits name one of 32");
+            bits >>= 5;
+        }
+        Self(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("the alphabet is ASCII")
+    }
+}
+
+impl Default for Ulid {
+    fn default() -> Self {
+        Self([b'0'; 26])
+    }
 }
 
 #[cfg(test)]
@@ -155,11 +171,12 @@ mod tests {
 
     #[test]
     fn ulids_sort_by_time_and_differ() {
-        let early = ulid(UnixMicros::from_secs(1_700_000_000));
-        let late = ulid(UnixMicros::from_secs(1_700_000_001));
-        assert!(early < late, "{early} {late}");
-        assert_eq!(early.len(), 26);
-        let many = (0..1_000).map(|_| ulid(UnixMicros::from_secs(1_700_000_000)));
+        let early = Ulid::new(UnixMicros::from_secs(1_700_000_000));
+        let late = Ulid::new(UnixMicros::from_secs(1_700_000_001));
+        assert!(early < late, "{early:?} {late:?}");
+        // 1,700,000,000,000 ms in base 32, as the specification writes it.
+        assert!(early.as_str().starts_with("01HF7YAT00"), "{}", early.as_str());
+        let many = (0..1_000).map(|_| Ulid::new(UnixMicros::from_secs(1_700_000_000)));
         assert_eq!(many.chain([early]).collect::<std::collections::BTreeSet<_>>().len(), 1_001);
     }
 

@@ -50,7 +50,7 @@ pub(crate) struct Proxy {
     /// In the order of the directory's entries.
     pub(crate) clients: Vec<Client>,
     pub(crate) egress: Egress,
-    pub(crate) egress_ip: Option<String>,
+    pub(crate) egress_ip: Option<Arc<str>>,
     pub(crate) deadlines: Deadlines,
     pub(crate) server_clock: Arc<ServerClock>,
     pub(crate) ready: Arc<Ready>,
@@ -318,7 +318,7 @@ impl Proxy {
             let numbered = numbered.inspect_err(|_| self.ready.ask_again())?;
             let Signed { wire, turn: held, nonce } = self.provider.sign(numbered, &ring.key);
             turn = held;
-            record.facts.nonce = Some(nonce.to_string());
+            record.facts.nonce = Some(nonce);
             let response = match self.send(wire, forwarded, turn.call(), record).await {
                 Ok(response) => response,
                 Err(fault) if fault.was_pooled() && n_reconnects < MAX_RECONNECTS => {
@@ -363,7 +363,7 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Learned, Refusal> {
         let mut signed = self.provider.probe(turn.probe(), &ring.key);
-        record.facts.nonce = Some(signed.nonce.to_string());
+        record.facts.nonce = Some(signed.nonce);
         let nothing = HeaderMap::new();
         let mut response = self.send(signed.wire, &nothing, signed.turn.call(), record).await;
         if response.as_ref().is_err_and(SendError::was_pooled) {

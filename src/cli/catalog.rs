@@ -45,7 +45,7 @@ fn row<'a>(provider: &'a str, it: &'a Operation) -> Row<'a> {
         provider,
         method: it.method.as_str(),
         path: &it.path,
-        operation: &it.name,
+        operation: it.name.as_str(),
         group: &it.group,
         visibility: it.visibility.as_str(),
         scope: it.scope.map(|it| it.as_str()),
@@ -71,7 +71,7 @@ fn table<'a>(rows: impl Iterator<Item = &'a Operation>) -> String {
     for it in rows {
         let scope = it.scope.map_or("-", |it| it.as_str());
         let roles = if it.is_public() { "public".to_owned() } else { it.roles.join(",") };
-        line([it.method.as_str(), &it.path, &it.name, scope, it.effect.as_str(), &roles]);
+        line([it.method.as_str(), &it.path, it.name.as_str(), scope, it.effect.as_str(), &roles]);
     }
     text
 }

@@ -139,6 +139,19 @@ impl Lines {
         drop(self.changed.wait_timeout_while(state, REST, unhurried));
     }
 
+    /// Lines that no thread writes, for tests of what they say.
+    #[cfg(test)]
+    pub(super) fn held() -> Self {
+        let lines = Self::new();
+        lines.state().writer = Writer::Resting;
+        lines
+    }
+
+    #[cfg(test)]
+    pub(super) fn take(&self) -> Vec<u8> {
+        mem::take(&mut self.state().waiting)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is a single assignment: valid after any panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

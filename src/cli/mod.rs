@@ -8,6 +8,7 @@ mod catalog;
 mod demo;
 mod healthcheck;
 mod lines;
+mod log;
 mod say;
 mod serve;
 mod simulate;

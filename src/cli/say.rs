@@ -8,7 +8,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::lines::Lines;
-use crate::config::{LevelName, Log, LogFormat};
+use super::log;
+use crate::config::{LevelName, Log};
 
 /// The log of this process.
 static LOG: Lines = Lines::new();
@@ -62,8 +63,8 @@ pub(super) fn panicked(words: &str) {
 }
 
 /// Sends log lines to stderr.
-pub(super) fn start_log(log: Log) {
-    let level = match log.level {
+pub(super) fn start_log(settings: Log) {
+    let level = match settings.level {
         LevelName::Error => LevelFilter::ERROR,
         LevelName::Warn => LevelFilter::WARN,
         LevelName::Info => LevelFilter::INFO,
@@ -74,29 +75,13 @@ pub(super) fn start_log(log: Log) {
     let cap = LevelFilter::WARN.min(level);
     let targets = Targets::new().with_default(cap).with_target("geminid", level);
     let registry = tracing_subscriber::registry().with(targets);
-    let lines = tracing_subscriber::fmt::layer().with_writer(|| Line).with_target(false);
     let colour = io::stderr().is_terminal() && !no_colour();
-    let set = match log.format {
-        LogFormat::Text => registry.with(lines.with_ansi(colour)).try_init(),
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
-    };
+    let set = registry.with(log::Log::new(settings.format, colour, &LOG)).try_init();
     // A second start in one process, as in tests, keeps the first log.
     if set.is_ok() {
-        LOG.start(io::stderr(), |n| tracing::warn!(n, "log lines were lost: nobody reads them as fast"));
-    }
-}
-
-/// Takes the lines of the log, each in one piece.
-struct Line;
-
-impl io::Write for Line {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        LOG.push(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        LOG.start(io::stderr(), |n| {
+            tracing::warn!(n, "log lines were lost: nobody reads them as fast")
+        });
     }
 }
 

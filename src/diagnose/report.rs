@@ -1,19 +1,22 @@
 //! The member `diagnosis` of a response, in the shape that the documentation fixes.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{DecidedBy, Diagnosis, Finding};
-use crate::call::Outcome;
+use crate::call::{ClientId, KeyName, OperationName, Outcome};
+use crate::clock::Ulid;
 
 /// What is known of the request itself, whoever refused it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
-    pub(crate) request_id: String,
-    pub(crate) operation: Option<String>,
+    pub(crate) request_id: Ulid,
+    pub(crate) operation: Option<OperationName>,
     pub(crate) scope: Option<&'static str>,
-    pub(crate) client: Option<String>,
-    pub(crate) key: Option<String>,
-    pub(crate) egress_ip: Option<String>,
+    pub(crate) client: Option<ClientId>,
+    pub(crate) key: Option<KeyName>,
+    pub(crate) egress_ip: Option<Arc<str>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,7 +54,7 @@ impl<'a> Report<'a> {
         let Diagnosis { finding, alternatives } = diagnosis;
         let Context { request_id, operation, scope, client, key, egress_ip } = context;
         Self {
-            request_id,
+            request_id: request_id.as_str(),
             decided_by: finding.decided_by.as_str(),
             outcome: outcome.as_str(),
             retry: finding.retry.to_string(),
@@ -62,10 +65,10 @@ impl<'a> Report<'a> {
             fix: &finding.fix,
             resolution: finding.resolution,
             docs: format!("docs/diagnosis.md#{}", finding.cause.code()),
-            operation: operation.as_deref(),
+            operation: operation.as_ref().map(OperationName::as_str),
             scope: *scope,
-            client: client.as_deref(),
-            key: key.as_deref(),
+            client: client.as_ref().map(ClientId::as_str),
+            key: key.as_ref().map(KeyName::as_str),
             egress_ip: egress_ip.as_deref(),
             alternatives: alternatives.iter().map(alternative).collect(),
         }

@@ -22,7 +22,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -44,9 +45,6 @@ const POOL_IDLE: Duration = Duration::from_secs(20);
 const POOL_SIZE: usize = 512;
 /// The largest head of an answer. The exchange's are below 4 KiB; hyper would take 400 KiB.
 const MAX_HEAD: usize = 64 * 1_024;
-/// The most header fields of an answer. The exchange sends some twenty. More than 100 would cost an
-/// allocation for each head, and hyper's own limit may change.
-const MAX_FIELDS: usize = 100;
 /// The most informational answers before the answer. The exchange sends none; hyper would read them
 /// for ever.
 const MAX_INFORMATIONAL: u32 = 10;
@@ -65,7 +63,9 @@ pub(crate) struct Destination {
 #[derive(Debug)]
 pub(crate) struct Egress {
     client: Client<HttpsConnector<HttpConnector<Names>>, Full<Bytes>>,
-    authority: String,
+    authority: Authority,
+    /// The authority, as `Host` tells it.
+    host: HeaderValue,
 }
 
 /// The body of an answer that may still be on its way.
@@ -120,6 +120,10 @@ pub(crate) struct BadAnchor(rustls::Error);
 impl Egress {
     pub(crate) fn new(destination: Destination) -> Result<Self, BadAnchor> {
         let Destination { authority, anchors, bind, connect_timeout } = destination;
+        let host = HeaderValue::try_from(&authority);
+        let host = host.expect("the authority was checked when it was configured");
+        let authority = Authority::try_from(authority);
+        let authority = authority.expect("the authority was checked when it was configured");
         let mut tcp = HttpConnector::new_with_resolver(Names::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -141,10 +145,13 @@ impl Egress {
             .pool_max_idle_per_host(POOL_SIZE)
             // It would send the same signed bytes, with a nonce that may be old by then.
             .retry_canceled_requests(false)
-            .http1_max_headers(MAX_FIELDS)
+            // We tell it ourselves, put together once.
+            .set_host(false)
+            // Its fields: hyper's own limit of 100 stands, five times what the exchange sends. To set it, to
+            // whatever number, would fill two arrays for each head.
             .http1_max_buf_size(MAX_HEAD)
             .build(connector);
-        Ok(Self { client, authority })
+        Ok(Self { client, authority, host })
     }
 
     /// Sends a request and returns the head of its answer.
@@ -185,12 +192,12 @@ impl Egress {
 
     fn request(&self, wire: Wire, forwarded: &HeaderMap) -> Request<Full<Bytes>> {
         let Wire { method, path_and_query, headers, .. } = wire;
-        let uri = Uri::builder()
-            .scheme("https")
-            .authority(self.authority.as_str())
-            .path_and_query(path_and_query)
-            .build()
-            .expect("the path was checked when it came in, the authority when it was configured");
+        let path = PathAndQuery::try_from(path_and_query);
+        let mut uri = uri::Parts::default();
+        uri.scheme = Some(Scheme::HTTPS);
+        uri.authority = Some(self.authority.clone());
+        uri.path_and_query = Some(path.expect("the path was checked when it came in"));
+        let uri = Uri::from_parts(uri).expect("all three parts are there");
         let mut request = Request::new(Full::default());
         *request.method_mut() = method;
         *request.uri_mut() = uri;
@@ -201,6 +208,7 @@ impl Egress {
             ours.entry(name).or_insert_with(|| value.clone());
         }
         // A rejection is read and explained: it must come as it is.
+        ours.insert(HOST, self.host.clone());
         ours.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         request
     }

@@ -175,7 +175,7 @@ fn sent(call: &Call, wire: Wire, client: Option<String>) -> Sent {
         path: call.path.clone(),
         query: call.query.clone(),
         parameters: format!("{{{}}}", call.parameters.members_json()),
-        operation: call.operation.name.clone(),
+        operation: call.operation.name.to_string(),
         scope: call.scope.map(|it| it.as_str()),
         signed: client.is_some(),
         client,

@@ -1,12 +1,12 @@
 //! Counters and histograms. Every label is bounded: names from the configuration and the catalogue,
 //! words from closed lists, never a path or a header.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Facts;
+use crate::call::{ClientId, KeyName, OperationName};
 
 const SECONDS: [f64; 12] =
     [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
@@ -30,8 +31,8 @@ pub(crate) struct Metrics {
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Request {
-    client: String,
-    operation: String,
+    client: Option<ClientId>,
+    operation: Option<OperationName>,
     status: u16,
     outcome: &'static str,
 }
@@ -44,13 +45,24 @@ struct Cause {
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Key {
-    key: String,
+    key: KeyName,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Client {
-    client: String,
+    client: Option<ClientId>,
 }
+
+macro_rules! label_values {
+    ($($type:ident)*) => {$(
+        impl EncodeLabelValue for $type {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+                encoder.write_str(self.as_str())
+            }
+        }
+    )*};
+}
+label_values!(ClientId KeyName OperationName);
 
 impl Metrics {
     pub(crate) fn new() -> Self {
@@ -84,10 +96,10 @@ impl Metrics {
 
     pub(crate) fn finished(&self, facts: &Facts) {
         self.in_flight.dec();
-        let client = facts.client.as_ref().map(ToString::to_string).unwrap_or_default();
+        let client = facts.client.clone();
         let request = Request {
             client: client.clone(),
-            operation: facts.operation.clone().unwrap_or_default(),
+            operation: facts.operation.clone(),
             status: facts.status,
             outcome: facts.outcome.map_or("aborted", |it| it.as_str()),
         };
@@ -98,7 +110,7 @@ impl Metrics {
             self.causes.get_or_create(&Cause { cause, decided_by }).inc();
         }
         if let Some(key) = &facts.key {
-            let key = Key { key: key.to_string() };
+            let key = Key { key: key.clone() };
             if let Some(waited) = facts.waited {
                 self.lane_wait.get_or_create(&key).observe(seconds(waited));
             }

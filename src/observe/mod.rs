@@ -3,15 +3,17 @@
 
 mod metrics;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::call::{Call, ClientId, KeyName, Outcome};
-use crate::clock::{Clock, UnixMicros, ulid};
+use crate::call::{Call, ClientId, KeyName, OperationName, Outcome};
+use crate::clock::{Clock, Ulid};
 use crate::diagnose::{Context, Finding};
+use crate::nonce::Nonce;
 
 pub(crate) use self::metrics::Metrics;
 
@@ -34,17 +36,17 @@ pub(crate) struct Record {
 /// The record itself. Its fields' names are those of the log line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
-    pub(crate) request_id: String,
+    pub(crate) request_id: Ulid,
     pub(crate) began: Duration,
     pub(crate) peer: Option<IpAddr>,
     pub(crate) client: Option<ClientId>,
-    pub(crate) method: String,
+    pub(crate) method: Cow<'static, str>,
     /// The catalogue's name, so that it is bounded.
-    pub(crate) operation: Option<String>,
+    pub(crate) operation: Option<OperationName>,
     pub(crate) scope: Option<&'static str>,
     pub(crate) key: Option<KeyName>,
-    pub(crate) egress_ip: Option<String>,
-    pub(crate) nonce: Option<String>,
+    pub(crate) egress_ip: Option<Arc<str>>,
+    pub(crate) nonce: Option<Nonce>,
     pub(crate) n_resigns: u32,
     /// In the lane, if it came that far.
     pub(crate) waited: Option<Duration>,
@@ -59,13 +61,12 @@ pub(crate) struct Facts {
 
 impl Observer {
     pub(crate) fn begin(self: &Arc<Self>, method: &str, peer: IpAddr) -> Record {
-        let now: UnixMicros = self.clock.wall();
         let facts = Facts {
-            request_id: ulid(now),
+            request_id: Ulid::new(self.clock.wall()),
             began: self.clock.monotonic(),
             peer: Some(peer),
             outcome: Some(Outcome::NotSent),
-            method: method.chars().take(16).filter(char::is_ascii_graphic).collect(),
+            method: word(method),
             ..Facts::default()
         };
         self.metrics.begun();
@@ -97,11 +98,11 @@ impl Record {
     pub(crate) fn context(&self) -> Context {
         let facts = &self.facts;
         Context {
-            request_id: facts.request_id.clone(),
+            request_id: facts.request_id,
             operation: facts.operation.clone(),
             scope: facts.scope,
-            client: facts.client.as_ref().map(ToString::to_string),
-            key: facts.key.as_ref().map(ToString::to_string),
+            client: facts.client.clone(),
+            key: facts.key.clone(),
             egress_ip: facts.egress_ip.clone(),
         }
     }
@@ -130,23 +131,33 @@ impl Drop for Record {
     }
 }
 
+/// The method, if it is one of those that are used; of any other its beginning.
+fn word(method: &str) -> Cow<'static, str> {
+    match method {
+        "GET" => "GET".into(),
+        "POST" => "POST".into(),
+        _ => method.chars().take(16).filter(char::is_ascii_graphic).collect(),
+    }
+}
+
 /// The one line. No header, no body, no query, no payload.
 fn log(facts: &Facts) {
     let peer = facts.peer.map(|it| it.to_string());
+    let nonce = facts.nonce.map(|it| it.to_string());
     let millis = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
-        request_id = facts.request_id,
+        request_id = facts.request_id.as_str(),
         client = facts.client.as_ref().map(ClientId::as_str),
         peer,
-        method = facts.method,
-        operation = facts.operation,
+        method = &*facts.method,
+        operation = facts.operation.as_ref().map(OperationName::as_str),
         scope = facts.scope,
         key = facts.key.as_ref().map(KeyName::as_str),
         status = facts.status,
         outcome = facts.outcome.map(Outcome::as_str),
         decided_by = facts.decided_by,
         cause = facts.cause,
-        nonce = facts.nonce,
+        nonce,
         n_resigns = facts.n_resigns,
         wait_ms = facts.waited.map(millis),
         upstream_ms = millis(facts.upstream),

@@ -9,7 +9,9 @@
 
 mod grant;
 
-use crate::call::{Call, ClientId, Effect, Identified, Identity, Scope, Withdrawal, shown};
+use crate::call::{
+    Call, ClientId, Effect, Identified, Identity, OperationName, Scope, Withdrawal, shown,
+};
 
 pub(crate) use self::grant::{Bundle, CancelAll, Destination, Grant};
 
@@ -40,9 +42,9 @@ pub(crate) struct KeyFacts<'a> {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Denial {
     #[error("{operation} is not offered through this proxy")]
-    NotOffered { operation: String },
+    NotOffered { operation: OperationName },
     #[error("client `{client}` does not hold `{scope}`, which {operation} needs")]
-    Scope { client: ClientId, operation: String, scope: Scope },
+    Scope { client: ClientId, operation: OperationName, scope: Scope },
     #[error("client `{client}` may not name the account `{}`", shown(account))]
     Account { client: ClientId, account: String },
     #[error("client `{client}` may not withdraw there: {why}")]
@@ -52,7 +54,7 @@ pub(crate) enum Denial {
     #[error(
         "{operation} would cancel orders of other clients, which use the same key as `{client}`"
     )]
-    CancelAll { client: ClientId, operation: String },
+    CancelAll { client: ClientId, operation: OperationName },
 }
 
 /// Allows or denies `call` to a client that holds `grant`.
@@ -68,7 +70,7 @@ pub(crate) fn decide(
     let Some(scope) = call.scope else {
         return Err(Denial::NotOffered { operation: operation() });
     };
-    if !grant.scopes.contains(&scope) && !grant.operations.contains(&call.operation.name) {
+    if !grant.scopes.contains(&scope) && !grant.operations.contains(call.operation.name.as_str()) {
         return Err(Denial::Scope { client: client(), operation: operation(), scope });
     }
     let foreign = |it: &&String| key.account != Some(it.as_str()) && !grant.accounts.contains(it);

@@ -82,7 +82,7 @@ mod tests {
     fn check(method: &str, path: &str, expected: &str) {
         let routes = Routes::new(provider::ALL.iter().flat_map(|it| it.operations()));
         let found = match routes.find(method, path) {
-            Route::Found(operation) => operation.name.clone(),
+            Route::Found(operation) => operation.name.to_string(),
             Route::Method(methods) => format!("use {methods:?}"),
             Route::Unknown => "unknown".to_owned(),
         };

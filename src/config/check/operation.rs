@@ -7,8 +7,8 @@ use toml::Spanned;
 use super::upstream::Draft;
 use super::{Kind, word};
 use crate::call::{
-    AccountRule, Effect, Method, Operation, Priority, QueryRule, RateClass, RetryClass, Scope,
-    Visibility,
+    AccountRule, Effect, Method, Operation, OperationName, Priority, QueryRule, RateClass,
+    RetryClass, Scope, Visibility,
 };
 use crate::config::file;
 use crate::config::problem::{Report, Spot};
@@ -99,7 +99,7 @@ fn check_one(table: &file::Operation, spot: &Spot, report: &mut Report<'_>) -> O
 fn operation(method: Method, path: &str, scope: Scope) -> Operation {
     let reads = scope.as_str().ends_with(":read");
     Operation {
-        name: format!("{method} {path}"),
+        name: OperationName::new(&format!("{method} {path}")),
         method,
         path: path.to_owned(),
         group: "configured".to_owned(),

@@ -118,7 +118,7 @@ struct Folder(PathBuf);
 impl Folder {
     fn new() -> Self {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target"))
-            .join(format!("config-{}", crate::clock::ulid(NOW)));
+            .join(format!("config-{}", crate::clock::Ulid::new(NOW).as_str()));
         std::fs::create_dir_all(&path).unwrap();
         let folder = Self(path.canonicalize().unwrap());
         folder.mode("", 0o700);

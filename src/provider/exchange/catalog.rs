@@ -10,6 +10,7 @@ use crate::call::AccountRule as A;
 use crate::call::Effect as E;
 use crate::call::Method as M;
 use crate::call::Operation;
+use crate::call::OperationName;
 use crate::call::Priority;
 use crate::call::QueryRule as Q;
 use crate::call::RateClass as R;
@@ -44,7 +45,7 @@ fn operation(row: &Row) -> Operation {
     let list =
         |text: &str| text.split(',').filter(|it| !it.is_empty()).map(str::to_owned).collect();
     Operation {
-        name: name.to_owned(),
+        name: OperationName::new(name),
         method,
         path: path.to_owned(),
         group: group.to_owned(),

@@ -78,7 +78,7 @@ fn headers(credential: &Credential, payload: &str) -> HeaderMap {
     let mut payload = HeaderValue::try_from(payload).expect("base64 is ASCII");
     payload.set_sensitive(true);
 
-    let mut headers = HeaderMap::with_capacity(8);
+    let mut headers = HeaderMap::with_capacity(12);
     headers.insert(HeaderName::from_static(API_KEY), credential.key_header());
     headers.insert(HeaderName::from_static(PAYLOAD), payload);
     headers.insert(HeaderName::from_static(SIGNATURE), signature);

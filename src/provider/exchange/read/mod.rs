@@ -14,8 +14,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::call::{
-    AccountRule, Call, Effect, Method, Operation, Priority, QueryRule, RateClass, RetryClass,
-    Scope, Visibility, Withdrawal, shown,
+    AccountRule, Call, Effect, Method, Operation, OperationName, Priority, QueryRule, RateClass,
+    RetryClass, Scope, Visibility, Withdrawal, shown,
 };
 use crate::json::Object;
 use crate::provider::exchange::{API_KEY, PAYLOAD, SIGNATURE, is_unsigned};
@@ -46,7 +46,7 @@ const FIAT: &[&str] =
 /// What an uncatalogued public GET is called.
 static UNCATALOGUED: LazyLock<Arc<Operation>> = LazyLock::new(|| {
     Arc::new(Operation {
-        name: "uncatalogued_public_get".to_owned(),
+        name: OperationName::new("uncatalogued_public_get"),
         method: Method::Get,
         path: "/*".to_owned(),
         group: "uncatalogued".to_owned(),
