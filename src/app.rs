@@ -290,12 +290,13 @@ impl Parts<'_> {
         tasks: Tasks,
     ) -> Result<Proxy, StartError> {
         let (directory, clients) = self.clients(rings);
-        let egress = Egress::new(Destination {
+        let destination = Destination {
             authority: upstream.rest.authority.clone(),
             anchors: upstream.ca.clone(),
             bind: upstream.bind,
             connect_timeout: upstream.timeout.connect,
-        })?;
+        };
+        let egress = Egress::new(destination, Arc::clone(&self.clock))?;
         let known = upstream.provider.operations().iter();
         Ok(Proxy {
             provider: upstream.provider,

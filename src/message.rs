@@ -13,7 +13,6 @@ use http::header::{
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -27,7 +26,10 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 
 /// A body that is passed on as it comes: up to `limit` bytes, and no longer than `patience` without
 /// any. One that is cut ends in an error, so that nobody takes it for a whole one.
-pub(crate) fn stream(body: Incoming, limit: u64, patience: Duration) -> Body {
+pub(crate) fn stream<B>(body: B, limit: u64, patience: Duration) -> Body
+where
+    B: http_body::Body<Data = Bytes, Error: Error + Send + Sync + 'static> + Send + Unpin + 'static,
+{
     Bounded { body, limit, left: limit, patience, waiting: None }.boxed_unsync()
 }
 

@@ -191,6 +191,10 @@ struct Json<'a>(&'a mut String);
 impl fmt::Write for Json<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let special = |it: char| it == '"' || it == '\\' || it < ' ';
+        if text.bytes().all(|it| !special(char::from(it))) {
+            self.0.push_str(text);
+            return Ok(());
+        }
         for part in text.split_inclusive(special) {
             let Some(last) = part.chars().next_back().filter(|it| special(*it)) else {
                 self.0.push_str(part);

@@ -4,14 +4,16 @@
 //! 1. The destination is fixed when the configuration is read; no byte of a client names it.
 //! 2. Certificates are checked against the roots compiled in, and against the file that an override
 //!    names beside them. `SSL_CERT_FILE`, `HTTPS_PROXY` and `SSLKEYLOGFILE` play no part.
-//! 3. Every call has a connection to itself: HTTP/1.1, kept warm. What was signed is sent at most once: the pool's own re-sending is off, and so are redirects.
-//! 4. A failure says whether anything can have left. Only "no connection was had" and hyper's
-//!    "cancelled before it was written" count as not sent.
+//! 3. Every call has a connection to itself: HTTP/1.1, kept warm. What was signed is sent at most once:
+//!    nothing is sent again here, and no redirect is followed.
+//! 4. A failure says whether anything can have left. Only "no connection was had" and "hyper gave the
+//!    request back" count as not sent.
 //! 5. An answer has one deadline, from the first byte sent to the last received.
 //! 6. An answer that two readers could read in two ways is none, and its connection is not used
 //!    again: what comes late on it must not be taken for the answer to the next request.
 
 mod names;
+mod pool;
 
 use std::error::Error;
 use std::io;
@@ -23,28 +25,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::uri::{self, Authority, PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
-use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::names::Names;
+use self::pool::{Leased, Pool, Unanswered, chain};
+use crate::clock::Clock;
 use crate::provider::Wire;
 
-/// Below the idle time of the exchange's edge, so that the pool holds few connections that are
-/// already closed at the other end. (The edge's own is not documented; 20 s is a guess.)
-const POOL_IDLE: Duration = Duration::from_secs(20);
-const POOL_SIZE: usize = 512;
-/// The largest head of an answer. The exchange's are below 4 KiB; hyper would take 400 KiB.
-const MAX_HEAD: usize = 64 * 1_024;
 /// The most informational answers before the answer. The exchange sends none; hyper would read them
 /// for ever.
 const MAX_INFORMATIONAL: u32 = 10;
@@ -62,8 +56,7 @@ pub(crate) struct Destination {
 
 #[derive(Debug)]
 pub(crate) struct Egress {
-    client: Client<HttpsConnector<HttpConnector<Names>>, Full<Bytes>>,
-    authority: Authority,
+    pool: Arc<Pool>,
     /// The authority, as `Host` tells it.
     host: HeaderValue,
 }
@@ -71,7 +64,7 @@ pub(crate) struct Egress {
 /// The body of an answer that may still be on its way.
 #[derive(Debug)]
 pub(crate) struct Arriving {
-    pub(crate) body: Incoming,
+    pub(crate) body: Leased,
     /// When all of it must have come, if it is held until then.
     pub(crate) due: Instant,
     /// How long the whole answer may take.
@@ -118,12 +111,12 @@ pub(crate) enum SendFault {
 pub(crate) struct BadAnchor(rustls::Error);
 
 impl Egress {
-    pub(crate) fn new(destination: Destination) -> Result<Self, BadAnchor> {
+    pub(crate) fn new(destination: Destination, clock: Arc<dyn Clock>) -> Result<Self, BadAnchor> {
         let Destination { authority, anchors, bind, connect_timeout } = destination;
-        let host = HeaderValue::try_from(&authority);
-        let host = host.expect("the authority was checked when it was configured");
-        let authority = Authority::try_from(authority);
-        let authority = authority.expect("the authority was checked when it was configured");
+        let origin = Uri::try_from(format!("https://{authority}/"));
+        let origin = origin.expect("the authority was checked when it was configured");
+        let host = HeaderValue::try_from(authority);
+        let host = host.expect("an authority is ASCII");
         let mut tcp = HttpConnector::new_with_resolver(Names::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -138,20 +131,7 @@ impl Egress {
             // data stopped every order), and when it ends, every call in flight is in doubt at once.
             .enable_http1()
             .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            // Without a timer the idle time is not kept, and stale connections pile up.
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_SIZE)
-            // It would send the same signed bytes, with a nonce that may be old by then.
-            .retry_canceled_requests(false)
-            // We tell it ourselves, put together once.
-            .set_host(false)
-            // Its fields: hyper's own limit of 100 stands, five times what the exchange sends. To set it, to
-            // whatever number, would fill two arrays for each head.
-            .http1_max_buf_size(MAX_HEAD)
-            .build(connector);
-        Ok(Self { client, authority, host })
+        Ok(Self { pool: Pool::new(connector, origin, clock), host })
     }
 
     /// Sends a request and returns the head of its answer.
@@ -162,30 +142,28 @@ impl Egress {
         patience: Duration,
     ) -> Result<Response<Arriving>, SendError> {
         let mut request = self.request(wire, forwarded);
-        let connection = capture_connection(&mut request);
         let flood = Flood::watch(&mut request);
-        let late = pin!(tokio::time::sleep(patience));
+        let mut late = pin!(tokio::time::sleep(patience));
         let due = late.deadline();
+        let timeout = |sent| SendError { sent, kind: SendFault::Timeout(patience) };
+        let mut lease = tokio::select! {
+            biased;
+            taken = self.pool.take() => taken.map_err(|it| no_connection(&*it))?,
+            () = &mut late => return Err(timeout(Sent::No)),
+        };
         let response = tokio::select! {
             biased;
-            answered = self.client.request(request) => answered.map_err(|it| explain(&it))?,
+            answered = lease.send(request) => answered.map_err(|it| no_answer(&it))?,
             () = flood.over.notified() => return Err(unusable("too many informational answers")),
-            () = late => {
-                let connected = connection.connection_metadata().is_some();
-                let sent = if connected { Sent::Maybe } else { Sent::No };
-                return Err(SendError { sent, kind: SendFault::Timeout(patience) });
-            }
+            () = late => return Err(timeout(Sent::Maybe)),
         };
         let framing = Framing::of(&response);
-        if framing != Framing::Plain
-            && let Some(connected) = &*connection.connection_metadata()
-        {
-            connected.poison();
-        }
+        let response = response.map(|body| lease.body(body));
         match framing {
             Framing::Unusable(why) => Err(unusable(why)),
-            Framing::Plain | Framing::Leftover => {
-                Ok(response.map(|body| Arriving { body, due, patience }))
+            Framing::Plain => Ok(response.map(|body| Arriving { body, due, patience })),
+            Framing::Leftover => {
+                Ok(response.map(|body| Arriving { body: body.and_no_more(), due, patience }))
             }
         }
     }
@@ -193,14 +171,10 @@ impl Egress {
     fn request(&self, wire: Wire, forwarded: &HeaderMap) -> Request<Full<Bytes>> {
         let Wire { method, path_and_query, headers, .. } = wire;
         let path = PathAndQuery::try_from(path_and_query);
-        let mut uri = uri::Parts::default();
-        uri.scheme = Some(Scheme::HTTPS);
-        uri.authority = Some(self.authority.clone());
-        uri.path_and_query = Some(path.expect("the path was checked when it came in"));
-        let uri = Uri::from_parts(uri).expect("all three parts are there");
+        let path = path.expect("the path was checked when it came in");
         let mut request = Request::new(Full::default());
         *request.method_mut() = method;
-        *request.uri_mut() = uri;
+        *request.uri_mut() = path.into();
         *request.headers_mut() = headers;
         let ours = request.headers_mut();
         // What we sign with stands; a client's header never replaces one of ours.
@@ -287,21 +261,15 @@ fn unusable(why: &str) -> SendError {
     SendError { sent: Sent::Maybe, kind: SendFault::Closed(why.to_owned()) }
 }
 
-fn explain(fault: &ClientError) -> SendError {
+fn no_connection(fault: &(dyn Error + 'static)) -> SendError {
     let words = chain(fault);
-    if fault.is_connect() {
-        let kind =
-            if is_tls(fault) { SendFault::Tls(words) } else { SendFault::Unreachable(words) };
-        return SendError { sent: Sent::No, kind };
-    }
-    let mut source = fault.source();
-    while let Some(it) = source {
-        if it.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
-            return SendError { sent: Sent::No, kind: SendFault::Closed(words) };
-        }
-        source = it.source();
-    }
-    SendError { sent: Sent::Maybe, kind: SendFault::Closed(words) }
+    let kind = if is_tls(fault) { SendFault::Tls(words) } else { SendFault::Unreachable(words) };
+    SendError { sent: Sent::No, kind }
+}
+
+fn no_answer(Unanswered { written, fault }: &Unanswered) -> SendError {
+    let sent = if *written { Sent::Maybe } else { Sent::No };
+    SendError { sent, kind: SendFault::Closed(chain(fault)) }
 }
 
 /// Whether TLS is at the bottom of it. An `io::Error` hides what it wraps from `source`.
@@ -311,18 +279,4 @@ fn is_tls(fault: &(dyn Error + 'static)) -> bool {
     }
     let wrapped = fault.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     wrapped.is_some_and(|it| is_tls(it)) || fault.source().is_some_and(is_tls)
-}
-
-/// The causes in one line. None of them holds a header or a body.
-fn chain(fault: &ClientError) -> String {
-    let mut words = Vec::new();
-    let mut source = fault.source();
-    while let Some(it) = source {
-        words.push(it.to_string());
-        source = it.source();
-    }
-    words.dedup();
-    let words = words.join(": ");
-    // rustls adds where its manual explains an early end.
-    words.split(": https://").next().unwrap_or_default().to_owned()
 }

@@ -1,0 +1,206 @@
+//! Connections to the one destination, kept warm.
+//!
+//! 1. A connection carries one call at a time. Who needs one takes the one that came back last, so that
+//!    those beyond what is needed grow old, and are closed.
+//! 2. It comes back when its answer has been read to the end. After anything else (an answer that was
+//!    cut, that could be read in two ways, that did not come in time) it ends: what comes late on it
+//!    must not be taken for the answer to the next call.
+//! 3. A connection that was given says of itself whether a request was written to it.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use tower::ServiceExt as _;
+
+use super::names::Names;
+use crate::clock::Clock;
+use crate::message::BoxError;
+use crate::task;
+
+/// Below the idle time of the exchange's edge, so that few connections are taken that are already
+/// closed at the other end. (The edge's own is not documented; 20 s is a guess.)
+const LONGEST_IDLE: Duration = Duration::from_secs(20);
+const MOST_IDLE: usize = 512;
+/// The largest head of an answer. The exchange's are below 4 KiB; hyper would take 400 KiB. Of its
+/// fields hyper takes 100, five times what the exchange sends.
+const MAX_HEAD: usize = 64 * 1_024;
+
+type Sender = SendRequest<Full<Bytes>>;
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    connector: HttpsConnector<HttpConnector<Names>>,
+    /// Scheme and authority.
+    origin: Uri,
+    clock: Arc<dyn Clock>,
+    /// The one that came back last is the last.
+    idle: Mutex<VecDeque<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: Sender,
+    since: Duration,
+}
+
+/// A connection for one call.
+#[derive(Debug)]
+pub(super) struct Lease {
+    sender: Sender,
+    pool: Arc<Pool>,
+}
+
+/// Why a call on a connection has no answer.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    /// Whether any byte of it can have been written.
+    pub(super) written: bool,
+    pub(super) fault: hyper::Error,
+}
+
+impl Pool {
+    pub(super) fn new(
+        connector: HttpsConnector<HttpConnector<Names>>,
+        origin: Uri,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self { connector, origin, clock, idle: Mutex::default() })
+    }
+
+    /// An idle connection, or a new one.
+    ///
+    /// # Errors
+    /// Why there is none: of TCP, TLS or the look-up of the name.
+    pub(super) async fn take(self: &Arc<Self>) -> Result<Lease, BoxError> {
+        while let Some(mut sender) = self.last() {
+            // It is, but for the moment in which its task has yet to look up from the last answer.
+            if sender.is_ready() || sender.ready().await.is_ok() {
+                return Ok(Lease { sender, pool: Arc::clone(self) });
+            }
+        }
+        let stream = self.connector.clone().oneshot(self.origin.clone()).await?;
+        let (mut sender, connection) =
+            http1::Builder::new().max_buf_size(MAX_HEAD).handshake(stream).await?;
+        let talk = async move {
+            if let Err(fault) = connection.await {
+                tracing::debug!(%fault, "an upstream connection ended");
+            }
+        };
+        drop(task::spawn("upstream connection", talk));
+        sender.ready().await?;
+        Ok(Lease { sender, pool: Arc::clone(self) })
+    }
+
+    fn last(&self) -> Option<Sender> {
+        let now = self.clock.monotonic();
+        let mut idle = self.idle();
+        while idle.front().is_some_and(|it| it.since + LONGEST_IDLE <= now) {
+            idle.pop_front();
+        }
+        idle.pop_back().map(|it| it.sender)
+    }
+
+    fn keep(&self, sender: Sender) {
+        let since = self.clock.monotonic();
+        let mut idle = self.idle();
+        if idle.len() == MOST_IDLE {
+            idle.pop_front();
+        }
+        idle.push_back(Idle { sender, since });
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+        // Every change is one call of the queue: valid after any panic.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Sends a request and returns the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        self.sender.try_send_request(request).await.map_err(|mut fault| {
+            // hyper gives a request back only if it was never taken to be written.
+            let written = fault.take_message().is_none();
+            Unanswered { written, fault: fault.into_error() }
+        })
+    }
+
+    /// The body of its answer, after which it comes back.
+    pub(super) fn body(self, body: Incoming) -> Leased {
+        Leased { body, lease: Some(self) }
+    }
+}
+
+/// The body of an answer, with the connection that it comes on.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    body: Incoming,
+    /// `None` once it has come back.
+    lease: Option<Lease>,
+}
+
+impl Leased {
+    /// Has the connection end with this answer.
+    pub(super) fn and_no_more(mut self) -> Self {
+        self.lease = None;
+        self
+    }
+}
+
+impl Body for Leased {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let ended = match &frame {
+            None => true,
+            Some(Ok(_)) => self.body.is_end_stream(),
+            Some(Err(_)) => false,
+        };
+        if let Some(Lease { sender, pool }) = self.lease.take_if(|_| ended) {
+            pool.keep(sender);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The causes of a fault in one line. None of them holds a header or a body.
+pub(super) fn chain(fault: &(dyn Error + 'static)) -> String {
+    let mut words = Vec::new();
+    let mut cause = Some(fault);
+    while let Some(it) = cause {
+        words.push(it.to_string());
+        cause = it.source();
+    }
+    words.dedup();
+    let words = words.join(": ");
+    // rustls adds where its manual explains an early end.
+    words.split(": https://").next().unwrap_or_default().to_owned()
+}
