@@ -157,15 +157,12 @@ impl Egress {
             () = flood.over.notified() => return Err(unusable("too many informational answers")),
             () = late => return Err(timeout(Sent::Maybe)),
         };
-        let framing = Framing::of(&response);
-        let response = response.map(|body| lease.body(body));
-        match framing {
-            Framing::Unusable(why) => Err(unusable(why)),
-            Framing::Plain => Ok(response.map(|body| Arriving { body, due, patience })),
-            Framing::Leftover => {
-                Ok(response.map(|body| Arriving { body: body.and_no_more(), due, patience }))
-            }
-        }
+        let reusable = match Framing::of(&response) {
+            Framing::Plain => true,
+            Framing::Leftover => false,
+            Framing::Unusable(why) => return Err(unusable(why)),
+        };
+        Ok(response.map(|body| Arriving { body: lease.body(body, reusable), due, patience }))
     }
 
     fn request(&self, wire: Wire, forwarded: &HeaderMap) -> Request<Full<Bytes>> {

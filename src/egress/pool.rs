@@ -140,9 +140,14 @@ impl Lease {
         })
     }
 
-    /// The body of its answer, after which it comes back.
-    pub(super) fn body(self, body: Incoming) -> Leased {
-        Leased { body, lease: Some(self) }
+    /// The body of its answer, after which it comes back if it is `reusable`.
+    pub(super) fn body(self, body: Incoming, reusable: bool) -> Leased {
+        let mut leased = Leased { body, lease: Some(self).filter(|_| reusable) };
+        if leased.body.is_end_stream() {
+            // Nothing of it may ever be asked for.
+            leased.give_back();
+        }
+        leased
     }
 }
 
@@ -150,15 +155,15 @@ impl Lease {
 #[derive(Debug)]
 pub(crate) struct Leased {
     body: Incoming,
-    /// `None` once it has come back.
+    /// `None` once it has come back, or if it never will.
     lease: Option<Lease>,
 }
 
 impl Leased {
-    /// Has the connection end with this answer.
-    pub(super) fn and_no_more(mut self) -> Self {
-        self.lease = None;
-        self
+    fn give_back(&mut self) {
+        if let Some(Lease { sender, pool }) = self.lease.take() {
+            pool.keep(sender);
+        }
     }
 }
 
@@ -176,8 +181,8 @@ impl Body for Leased {
             Some(Ok(_)) => self.body.is_end_stream(),
             Some(Err(_)) => false,
         };
-        if let Some(Lease { sender, pool }) = self.lease.take_if(|_| ended) {
-            pool.keep(sender);
+        if ended {
+            self.give_back();
         }
         Poll::Ready(frame)
     }
