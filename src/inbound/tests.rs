@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::task;
 
 const GET: &str = "GET /one HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CHUNKED: &str = "POST /two HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
