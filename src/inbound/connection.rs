@@ -256,3 +256,50 @@ fn after_panic() -> Response<Body> {
     *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::inbound::Crowd;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+    const TICKS: Duration = Duration::from_secs(11);
+
+    /// Whether the library is there after each of these pauses, at whose end a request comes.
+    async fn check(pauses: &[Duration], kept: &[bool]) {
+        let (mut client, socket) = duplex(10_000);
+        let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+        let place = Crowd::new(0).admit(peer.ip()).unwrap();
+        let seat = Arc::clone(&place.seat);
+        let gate = Gate::new(socket, Arc::clone(&seat));
+        let service = service(place, peer, |_, _| async { Response::new(message::full("it")) });
+        let stage = Stage::Waiting(gate, service);
+        let mut connection = Connection { stage, seat, peer, ending: false };
+        for (n, pause) in pauses.iter().enumerate() {
+            let run = poll_fn(|context| connection.poll(context));
+            assert!(timeout(*pause, run).await.is_err(), "it lasts");
+            client.write_all(REQUEST).await.unwrap();
+            let run = poll_fn(|context| connection.poll(context));
+            assert!(timeout(Duration::from_millis(1), run).await.is_err(), "it lasts");
+            assert!(client.read(&mut [0; 1_000]).await.unwrap() > 50);
+            assert_eq!(matches!(connection.stage, Stage::Serving(_)), kept[n], "{n}");
+        }
+        let run = poll_fn(|context| connection.poll(context));
+        assert!(timeout(TICKS, run).await.is_err(), "it lasts");
+        assert!(matches!(connection.stage, Stage::Waiting(..)), "whoever is idle is a socket");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_busy_connection_keeps_the_library() {
+        let soon = Duration::from_millis(10);
+        check(&[soon; 4], &[false, true, true, true]).await;
+        check(&[TICKS; 4], &[false; 4]).await;
+        check(&[TICKS, soon, TICKS, soon], &[false, true, false, true]).await;
+    }
+}
