@@ -12,7 +12,7 @@ use super::crowd::Seat;
 pub(super) struct Traffic {
     // Heads that were let through, and whose answers have not ended.
     n_open: AtomicU32,
-    // Whether nothing comes, nor is expected soon.
+    // Whether, when it was last looked, nothing came, nor was expected soon.
     rests: AtomicBool,
     // Whether something was written, and its end not asked for.
     unflushed: AtomicBool,
@@ -31,8 +31,8 @@ impl Traffic {
         self.rests.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn rest(&self) {
-        self.rests.store(true, Ordering::Relaxed);
+    pub(super) fn rest(&self, rests: bool) {
+        self.rests.store(rests, Ordering::Relaxed);
     }
 
     pub(super) fn write(&self, flushed: bool) {

@@ -271,11 +271,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     /// Looks at the time while nothing comes.
     fn poll_patience(&mut self, context: &mut Context<'_>) {
         let n_idle = self.ticks.poll(context) - self.idle_since;
+        let nothing = self.expects == Expects::Head && self.held.is_empty();
+        self.seat.traffic.rest(nothing && (n_idle > 0 || !self.busy));
         if self.expects != Expects::Head {
             return;
-        }
-        if self.held.is_empty() && (n_idle > 0 || !self.busy) {
-            self.seat.traffic.rest();
         }
         if !self.held.is_empty() && n_idle >= HEAD_TICKS {
             self.refuse_for(Unheard::Slow);
