@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 use super::gate::Unheard;
+use super::traffic::Traffic;
 
 /// More than any number of bots on a machine. (What an idle one costs is in `docs/hardening.md`.)
 const MOST: u64 = 8_192;
@@ -53,6 +54,7 @@ pub(super) struct Seat {
     waits_since: AtomicU64,
     leave: Notify,
     unheard: OnceLock<Unheard>,
+    pub(super) traffic: Traffic,
 }
 
 /// A connection's place, until it is dropped.
@@ -96,6 +98,7 @@ impl Crowd {
             waits_since: AtomicU64::new(number),
             leave: Notify::new(),
             unheard: if seated { OnceLock::new() } else { Unheard::Crowded.into() },
+            traffic: Traffic::default(),
         });
         if seated {
             places.seats.insert(number, Arc::clone(&seat));

@@ -33,6 +33,8 @@ const IDLE_TICKS: u32 = 13;
 const STALL_TICKS: u32 = 4;
 /// How long, and how much, is read from a client that still sends when its connection closes.
 const LINGER: Duration = Duration::from_millis(500);
+/// A request as a bot writes it.
+const FIRST_READ: usize = 2_048;
 const MAX_LINGERING: usize = 256 * 1_024;
 /// No client can send this: the method is not a word.
 const PLACEHOLDER: &[u8] = b"- / HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -70,6 +72,10 @@ pub(super) struct Gate<S> {
     idle_since: u32,
     stalled_since: Option<u32>,
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
+    // Whether a request was let through before.
+    had_one: bool,
+    // Whether the last request came soon after the one before it.
+    busy: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -97,6 +103,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
             idle_since: 0,
             stalled_since: None,
             lingering: None,
+            had_one: false,
+            busy: false,
         };
         if gate.seat.unheard().is_some() {
             gate.refuse();
@@ -106,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
 
     /// Puts the placeholder in the place of what came.
     fn refuse(&mut self) {
+        self.seat.traffic.open();
         self.expects = Expects::Nothing;
         self.cleared = Bytes::from_static(PLACEHOLDER);
         self.held = BytesMut::new();
@@ -182,7 +191,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     }
 
     fn expect(&mut self, framing: Framing) {
+        self.seat.traffic.open();
         (self.seen, self.forgave, self.idle_since) = (0, false, self.ticks.n);
+        self.had_one = true;
         self.expects = match framing {
             Framing::Length(0) => Expects::Head,
             Framing::Length(length) => Expects::Body(length),
@@ -220,20 +231,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
             return Poll::Ready(Ok(true));
         }
         let fresh = buffer.filled().get(before..).unwrap_or_default();
+        self.begin();
         if fresh.is_empty() || (self.held.is_empty() && self.is_plain(fresh)) {
             return Poll::Ready(Ok(true));
-        }
-        if self.held.is_empty() {
-            self.idle_since = self.ticks.n;
         }
         self.held.extend_from_slice(fresh);
         buffer.set_filled(before);
         Poll::Ready(Ok(false))
     }
 
+    /// Waits for the first bytes of a request, without the library. `false`: none will come.
+    pub(super) fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        if self.cleared.is_empty() && self.held.is_empty() {
+            let mut scratch = [0; FIRST_READ];
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.socket).poll_read(context, &mut buffer) {
+                Poll::Pending => {
+                    self.poll_patience(context);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.begin();
+                    self.held.extend_from_slice(buffer.filled());
+                }
+                Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(false),
+            }
+        }
+        Poll::Ready(true)
+    }
+
+    /// Takes note of the time if a head begins.
+    fn begin(&mut self) {
+        if self.held.is_empty() {
+            self.busy = self.had_one && self.idle_since == self.ticks.n;
+            self.idle_since = self.ticks.n;
+        }
+    }
+
     /// Looks at the time while nothing comes.
     fn poll_patience(&mut self, context: &mut Context<'_>) {
         let n_idle = self.ticks.poll(context) - self.idle_since;
+        let nothing = self.expects == Expects::Head && self.held.is_empty();
+        self.seat.traffic.rest(nothing && (n_idle > 0 || !self.busy));
         if self.expects != Expects::Head {
             return;
         }
@@ -328,6 +367,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.seat.traffic.write(false);
         let written = Pin::new(&mut this.socket).poll_write(context, bytes);
         this.poll_progress(context, written)
     }
@@ -338,6 +378,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.seat.traffic.write(false);
         let written = Pin::new(&mut this.socket).poll_write_vectored(context, parts);
         this.poll_progress(context, written)
     }
@@ -347,11 +388,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(context)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.socket).poll_flush(context))?;
+        this.seat.traffic.write(true);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.seat.traffic.stays() {
+            return Poll::Ready(Ok(()));
+        }
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
         }
