@@ -89,16 +89,27 @@ pub(crate) fn parts(headers: HeaderMap) -> Parts {
     parts
 }
 
-/// One client with an order, read and identified.
-pub(crate) fn order() -> (Clients, Caller, Read) {
+/// One client with a call of its own.
+pub(crate) type Asked = (Clients, Caller, Read);
+
+fn asked(path: &str, body: &str) -> Asked {
     let clients = Clients::new(1);
     let caller = clients.identify(&with_token(0)).unwrap();
-    let read = Catalogue::new().read("/v1/order/new", &with_token(0), ORDER.as_bytes());
-    (clients, caller, read.unwrap())
+    let read = Catalogue::new().read(path, &with_token(0), body.as_bytes()).unwrap();
+    (clients, caller, read)
 }
 
-/// A permit for that order, to use up.
-pub(crate) fn permit(order: &(Clients, Caller, Read)) -> Permit {
-    let (clients, caller, read) = order;
+pub(crate) fn order() -> Asked {
+    asked("/v1/order/new", ORDER)
+}
+
+/// A call that is next to nothing in memory.
+pub(crate) fn balances() -> Asked {
+    asked("/v1/balances", "")
+}
+
+/// A permit, to use up.
+pub(crate) fn permit(asked: &Asked) -> Permit {
+    let (clients, caller, read) = asked;
     clients.decide(caller, read.clone()).unwrap()
 }

@@ -19,17 +19,17 @@ pub(crate) fn all(c: &mut Criterion) {
 
 /// Nobody else is awake: what the locks and the sequence cost. The mark is looked after after each call.
 fn alone(c: &mut Criterion, what: &str, timed: bool) {
-    let (order, turns) = (bot::order(), Turns::new(timed));
+    let (balances, turns) = (bot::balances(), Turns::new(timed));
     let call = |permit: Permit| {
         let nonce = turns.call_at_once(permit);
         turns.raise();
         nonce
     };
     turns.raise();
-    let [first, second] = [(); 2].map(|()| call(bot::permit(&order)).unwrap());
+    let [first, second] = [(); 2].map(|()| call(bot::permit(&balances)).unwrap());
     assert!(first < second && first.contains('.') == timed, "{first} {second}");
     c.bench_function(&format!("nonce/{what}"), |b| {
-        b.iter_batched(|| bot::permit(&order), call, BatchSize::SmallInput);
+        b.iter_batched(|| bot::permit(&balances), call, BatchSize::SmallInput);
     });
 }
 
@@ -37,11 +37,11 @@ fn alone(c: &mut Criterion, what: &str, timed: bool) {
 fn tended(c: &mut Criterion) {
     const CHUNK: usize = 64;
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
-    let (order, turns) = (bot::order(), Turns::new(true));
+    let (balances, turns) = (bot::balances(), Turns::new(true));
     turns.raise();
     runtime.block_on(async { turns.tend() });
     let round = |n_calls: usize| {
-        let permits: Vec<Permit> = (0..n_calls).map(|_| bot::permit(&order)).collect();
+        let permits: Vec<Permit> = (0..n_calls).map(|_| bot::permit(&balances)).collect();
         let turns = turns.clone();
         let calls = async move {
             let began = Instant::now();

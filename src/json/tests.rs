@@ -144,6 +144,7 @@ proptest! {
             prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
             let again = format!("{{{}}}", object.members_json());
             prop_assert!(Object::parse(again.as_bytes()).unwrap().same(&object));
+            prop_assert!(again.len() <= text.len(), "{} is longer than {}", again, text);
         }
     }
 
