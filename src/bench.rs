@@ -144,7 +144,7 @@ impl Catalogue {
             query: None,
             headers,
             body,
-            payload_is_signed: body.is_empty(),
+            payload_is_signed: headers.contains_key("x-gemini-signature"),
             public: true,
         };
         exchange().read(&self.0, &asked).ok().map(Read)
