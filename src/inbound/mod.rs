@@ -30,7 +30,7 @@ use tokio::sync::watch;
 pub(crate) use self::connection::connect;
 pub(crate) use self::crowd::Crowd;
 pub(crate) use self::gate::Unheard;
-pub(crate) use self::head::BadHead;
+pub(crate) use self::head::{BadHead, Framing, judge};
 pub(crate) use self::identify::{Caller, Directory, Unidentified, no_credential_in};
 pub(crate) use self::replay::{Claim, Replays};
 pub(crate) use self::target::{Doors, Misdirected, target};

@@ -1,23 +1,28 @@
 //! Signatures of clients, remembered for five minutes: the same signed order is not sent twice. What
 //! was not sent after all is forgotten: it may come again.
+//!
+//! What is old is forgotten one by one, as new ones come: no request sweeps up after all the others.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 
 use crate::secret::TokenHash;
 
 const WINDOW: Duration = Duration::from_secs(300);
-/// How many insertions pass between two sweeps.
-const SWEEP_EVERY: u64 = 1_024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Replays {
-    seen: DashMap<u64, Vec<(TokenHash, Duration)>>,
-    n_inserted: AtomicU64,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// By the first half of the hash; compared whole, in constant time.
+    groups: HashMap<u64, Vec<(TokenHash, Duration)>>,
+    /// When something came into which group, the oldest first. It may be gone again.
+    arrivals: VecDeque<(Duration, u64)>,
 }
 
 /// A signature that is being used. Dropped, it may be used again.
@@ -37,32 +42,37 @@ impl Replays {
     }
 
     fn is_first(&self, hash: TokenHash, now: Duration) -> bool {
-        if self.n_inserted.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            self.seen.retain(|_, group| {
-                group.retain(|(_, at)| now < *at + WINDOW);
-                !group.is_empty()
-            });
+        let mut seen = self.seen();
+        seen.forget_old(now);
+        let group = seen.groups.entry(hash.bucket()).or_default();
+        let first = !group.iter().any(|(it, _)| it.is(&hash));
+        if first {
+            group.push((hash, now));
+            seen.arrivals.push_back((now, hash.bucket()));
         }
-        match self.seen.entry(hash.bucket()) {
-            Entry::Vacant(place) => {
-                place.insert(vec![(hash, now)]);
-                true
-            }
-            Entry::Occupied(mut group) => {
-                let group = group.get_mut();
-                group.retain(|(_, at)| now < *at + WINDOW);
-                let first = !group.iter().any(|(it, _)| it.is(&hash));
-                if first {
-                    group.push((hash, now));
-                }
-                first
-            }
+        first
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // A panic in the middle leaves at most an arrival too few: its signature is remembered longer.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn forget_old(&mut self, now: Duration) {
+        while let Some((at, bucket)) = self.arrivals.front().copied()
+            && now >= at + WINDOW
+        {
+            self.arrivals.pop_front();
+            self.keep(bucket, |_, at| now < at + WINDOW);
         }
     }
 
-    fn forget(&self, hash: TokenHash) {
-        if let Entry::Occupied(mut group) = self.seen.entry(hash.bucket()) {
-            group.get_mut().retain(|(it, _)| !it.is(&hash));
+    /// Keeps of a group what is to be kept, and no empty group.
+    fn keep(&mut self, bucket: u64, kept: impl Fn(&TokenHash, Duration) -> bool) {
+        if let Entry::Occupied(mut group) = self.groups.entry(bucket) {
+            group.get_mut().retain(|(it, at)| kept(it, *at));
             if group.get().is_empty() {
                 group.remove();
             }
@@ -85,7 +95,8 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.used {
-            self.replays.forget(self.hash);
+            let hash = self.hash;
+            self.replays.seen().keep(hash.bucket(), |it, _| !it.is(&hash));
         }
     }
 }
@@ -116,16 +127,30 @@ mod tests {
         second.spend();
         second.give_back();
         assert!(claim().is_some());
-        assert!(replays.seen.is_empty());
+        assert!(replays.seen().groups.is_empty());
     }
 
     #[test]
-    fn what_is_old_is_forgotten() {
+    fn what_is_old_is_forgotten_and_nothing_else() {
         let replays = Arc::new(Replays::default());
         for n in 0..5_000_u64 {
             let signature = n.to_string();
             replays.claim(signature.as_bytes(), Duration::from_secs(n)).unwrap().spend();
         }
-        assert!(replays.seen.len() < 2_000, "{}", replays.seen.len());
+        let seen = replays.seen();
+        assert_eq!((seen.groups.len(), seen.arrivals.len()), (300, 300));
+    }
+
+    /// Its first arrival is old, and its second is not.
+    #[test]
+    fn what_came_again_counts_from_then_on() {
+        let replays = Arc::new(Replays::default());
+        let claim = |at| replays.claim(b"ab", Duration::from_secs(at));
+        drop(claim(0).unwrap());
+        claim(100).unwrap().spend();
+        for at in [299, 300, 399] {
+            assert!(claim(at).is_none(), "{at}");
+        }
+        assert!(claim(400).is_some());
     }
 }

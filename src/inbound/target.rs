@@ -16,9 +16,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderName, Method, Uri};
 
 use super::gate::Unheard;
+
+// As a text it would be read anew as a header's name at every look.
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names a listener answers to, beside those of loopback.
 #[derive(Clone, Debug, Default)]
@@ -67,11 +70,11 @@ pub(crate) fn target(head: &Parts, doors: &Doors) -> Result<Target, Misdirected>
         ));
     }
     let authority = authority(head)?;
-    let host = host_of(&authority).ok_or(Misdirected::Malformed("`Host` names no host"))?;
+    let host = host_of(authority).ok_or(Misdirected::Malformed("`Host` names no host"))?;
     if !doors.admit(&host) {
         return Err(Misdirected::Host(authority.escape_default().take(100).collect()));
     }
-    foreign_page(&head.headers, &authority, doors)?;
+    foreign_page(&head.headers, authority, doors)?;
 
     let path = head.uri.path();
     plain_path(path).map_err(Misdirected::Malformed)?;
@@ -84,7 +87,7 @@ pub(crate) fn target(head: &Parts, doors: &Doors) -> Result<Target, Misdirected>
 }
 
 /// The one authority that the request line and `Host` agree on.
-fn authority(head: &Parts) -> Result<String, Misdirected> {
+fn authority(head: &Parts) -> Result<&str, Misdirected> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let (host, second) = (hosts.next(), hosts.next());
     if second.is_some() {
@@ -92,7 +95,7 @@ fn authority(head: &Parts) -> Result<String, Misdirected> {
     }
     let host = host.ok_or(Misdirected::Malformed("no `Host`"))?;
     let host = host.to_str().map_err(|_| Misdirected::Malformed("`Host` is not plain text"))?;
-    let Some(named) = head.uri.authority() else { return Ok(host.to_owned()) };
+    let Some(named) = head.uri.authority() else { return Ok(host) };
     if named.as_str().contains('@') {
         return Err(Misdirected::Malformed("a user name in the request target"));
     }
@@ -100,7 +103,7 @@ fn authority(head: &Parts) -> Result<String, Misdirected> {
         return Err(Misdirected::Malformed("`Host` and the request target name different hosts"));
     }
     match head.uri.scheme_str() {
-        Some("http" | "https") => Ok(host.to_owned()),
+        Some("http" | "https") => Ok(host),
         _ => Err(Misdirected::Malformed("the request target is neither a path nor a URL")),
     }
 }
@@ -117,7 +120,7 @@ fn foreign_page(headers: &HeaderMap, authority: &str, doors: &Doors) -> Result<(
             return Err(Misdirected::Browser("its `Origin` is not this listener's own".to_owned()));
         }
     }
-    for site in headers.get_all("sec-fetch-site") {
+    for site in headers.get_all(&SEC_FETCH_SITE) {
         if matches!(site.as_bytes(), b"cross-site" | b"same-site") {
             return Err(Misdirected::Browser("`Sec-Fetch-Site` names another site".to_owned()));
         }

@@ -115,7 +115,7 @@ impl Marks {
         Self { shared: Arc::new(Shared { path: path.into(), state }) }
     }
 
-    pub(super) fn write(&self, kept: Kept) -> io::Result<()> {
+    pub(crate) fn write(&self, kept: Kept) -> io::Result<()> {
         let Shared { path, state } = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = state.slots.keep(kept);

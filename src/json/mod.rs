@@ -91,7 +91,7 @@ impl Object {
         Some(self.members.remove(place).value)
     }
 
-    /// The members as compact JSON, without the braces.
+    /// The members as compact JSON, without the braces: shorter than the text that was read.
     pub(crate) fn members_json(&self) -> String {
         let mut out = String::with_capacity(128);
         write_members(&self.members, &mut out);
@@ -252,7 +252,7 @@ struct Reader<'text> {
     at: usize,
 }
 
-impl Reader<'_> {
+impl<'text> Reader<'text> {
     fn value(&mut self, depth: usize) -> Result<Value, Malformed> {
         match self.peek() {
             Some(b'{') => self.object(depth + 1).map(Value::Object),
@@ -278,14 +278,14 @@ impl Reader<'_> {
             let start = self.at;
             let raw = self.string()?;
             let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-            let name: Box<str> = unescape(inner).into();
+            let name = unescape(inner);
             if members.iter().any(|it| it.name.eq_ignore_ascii_case(&name)) {
                 return Err(Malformed { at: start, what: "a name stands twice in an object" });
             }
             if members.len() == MAX_MEMBERS {
                 return Err(Malformed { at: start, what: "too many members in an object" });
             }
-            let raw = (*name != *inner).then(|| raw.into());
+            let raw = matches!(name, Cow::Owned(_)).then(|| raw.into());
             self.skip_space();
             if !self.take(b':') {
                 return Err(self.fault("expected `:`"));
@@ -293,7 +293,7 @@ impl Reader<'_> {
             self.skip_space();
             let from = self.at;
             let value = self.value(depth)?;
-            members.push(Member { name, raw, value, span: from..self.at });
+            members.push(Member { name: name.into(), raw, value, span: from..self.at });
             if self.close(b'}')? {
                 return Ok(Object { members });
             }
@@ -338,7 +338,7 @@ impl Reader<'_> {
     }
 
     /// Reads a string and returns it as it was written, quotes included.
-    fn string(&mut self) -> Result<String, Malformed> {
+    fn string(&mut self) -> Result<&'text str, Malformed> {
         let start = self.at;
         if !self.take(b'"') {
             return Err(self.fault("expected a string"));
@@ -354,7 +354,7 @@ impl Reader<'_> {
         }
         let raw = self.text.get(start..self.at).unwrap_or_default();
         let fault = Malformed { at: start, what: "a string that is not UTF-8" };
-        std::str::from_utf8(raw).map(str::to_owned).map_err(|_| fault)
+        std::str::from_utf8(raw).map_err(|_| fault)
     }
 
     /// Stands at the backslash.

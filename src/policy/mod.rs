@@ -134,13 +134,19 @@ fn withdrawal_allowed(
 }
 
 fn fits(entry: &Destination, asked: &Withdrawal) -> bool {
-    let network = asked.network.as_ref().map(|it| it.to_ascii_lowercase());
-    let memo = |it: &Option<String>| it.clone().filter(|it| !it.is_empty());
-    entry.currency == asked.currency.to_ascii_lowercase()
-        // The first form of the endpoint names no network: the currency implies it.
-        && (network.is_none() || entry.network == network)
+    // The first form of the endpoint names no network: the currency implies it.
+    let network = asked.network.as_ref().is_none_or(|asked| {
+        entry.network.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(asked))
+    });
+    entry.currency.eq_ignore_ascii_case(&asked.currency)
+        && network
         && Some(&entry.address) == asked.address.as_ref()
-        && memo(&entry.memo) == memo(&asked.memo)
+        && memo(entry.memo.as_deref()) == memo(asked.memo.as_deref())
+}
+
+/// An empty memo is none.
+fn memo(text: Option<&str>) -> Option<&str> {
+    text.filter(|it| !it.is_empty())
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ fn money_leaves_only_to_a_listed_destination() {
     check(&none, ALONE, token, good(), "no `[[clients.withdrawals]]` entry");
     check(&listed, ALONE, token, good(), "allowed");
     check(&listed, ALONE, token, withdrawal("bc1qgood", None, None), "allowed");
+    check(&listed, ALONE, token, withdrawal("bc1qgood", Some("Bitcoin"), Some("")), "allowed");
     check(&listed, ALONE, token, withdrawal("BC1QGOOD", Some("bitcoin"), None), "no `[[");
     check(&listed, ALONE, token, withdrawal("bc1qgood", Some("ethereum"), None), "no `[[");
     check(&listed, ALONE, token, withdrawal("bc1qgood", Some("bitcoin"), Some("7")), "no `[[");
@@ -79,6 +80,13 @@ fn money_leaves_only_to_a_listed_destination() {
     let mut odd = good();
     odd.withdrawal.as_mut().unwrap().unchecked = Some("tag".to_owned());
     check(&listed, ALONE, token, odd, "can check the field `tag`");
+    let other = Destination { currency: "bch".to_owned(), ..entry.clone() };
+    let other = Grant { withdrawals: vec![other], ..none.clone() };
+    check(&other, ALONE, token, good(), "no `[[");
+    let anywhere = Destination { network: None, ..entry.clone() };
+    let anywhere = Grant { withdrawals: vec![anywhere], ..none.clone() };
+    check(&anywhere, ALONE, token, good(), "no `[[");
+    check(&anywhere, ALONE, token, withdrawal("bc1qgood", None, None), "allowed");
     let memo = Destination { memo: Some("7".to_owned()), ..entry };
     let memo = Grant { withdrawals: vec![memo], ..none };
     check(&memo, ALONE, token, good(), "no `[[");

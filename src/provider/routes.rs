@@ -11,7 +11,15 @@ pub(crate) struct Routes {
     /// Paths without parameters.
     literal: HashMap<String, Vec<Arc<Operation>>>,
     /// The others, by the number of their segments.
-    patterns: HashMap<usize, Vec<Arc<Operation>>>,
+    templates: HashMap<usize, Vec<Template>>,
+}
+
+/// An operation whose path has parameters.
+#[derive(Debug)]
+struct Template {
+    /// The path up to its first parameter. Few templates share it: a look at it settles most.
+    lead: String,
+    operation: Arc<Operation>,
 }
 
 /// What a method and a path lead to.
@@ -27,17 +35,18 @@ impl Routes {
     pub(crate) fn new<'a>(operations: impl IntoIterator<Item = &'a Arc<Operation>>) -> Self {
         let mut routes = Self::default();
         for operation in operations.into_iter().filter(|it| it.path.starts_with('/')) {
-            let found = if operation.path.contains('{') {
-                routes.patterns.entry(segments(&operation.path).count()).or_default()
+            let (path, operation) = (&operation.path, Arc::clone(operation));
+            if let Some((lead, _)) = path.split_once('{') {
+                let group = routes.templates.entry(segments(path).count()).or_default();
+                group.push(Template { lead: lead.to_owned(), operation });
             } else {
-                routes.literal.entry(operation.path.clone()).or_default()
-            };
-            found.push(Arc::clone(operation));
+                routes.literal.entry(path.clone()).or_default().push(operation);
+            }
         }
         // The more literal a template, the sooner it is tried: `/v1/deposit/{n}/newAddress`
         // before a template whose last segment is free.
-        for group in routes.patterns.values_mut() {
-            group.sort_by_key(|it| it.path.matches('{').count());
+        for group in routes.templates.values_mut() {
+            group.sort_by_key(|it| it.operation.path.matches('{').count());
         }
         routes
     }
@@ -45,8 +54,8 @@ impl Routes {
     /// A literal path wins over a template, as `events/upcoming` must over `events/{eventTicker}`.
     pub(crate) fn find(&self, method: &str, path: &str) -> Route {
         let literal = self.literal.get(path).into_iter().flatten();
-        let group = self.patterns.get(&segments(path).count()).into_iter().flatten();
-        let fitting = literal.chain(group.filter(|it| fits(&it.path, path)));
+        let group = self.templates.get(&segments(path).count()).into_iter().flatten();
+        let fitting = literal.chain(group.filter(|it| it.fits(path)).map(|it| &it.operation));
         let mut methods = Vec::new();
         for operation in fitting {
             if operation.method.as_str() == method {
@@ -64,9 +73,15 @@ pub(crate) fn parameter<'path>(template: &str, name: &str, path: &'path str) -> 
     segments(template).zip(segments(path)).find_map(|(ours, theirs)| wanted(ours).then_some(theirs))
 }
 
-fn fits(template: &str, path: &str) -> bool {
-    let mut pairs = segments(template).zip(segments(path));
-    pairs.all(|(ours, theirs)| ours == theirs || ours.starts_with('{') && !theirs.is_empty())
+impl Template {
+    /// Whether it has `path`, which has as many segments.
+    fn fits(&self, path: &str) -> bool {
+        let mut pairs = segments(&self.operation.path).zip(segments(path));
+        let fit = |(ours, theirs): (&str, &str)| {
+            ours == theirs || ours.starts_with('{') && !theirs.is_empty()
+        };
+        path.starts_with(&self.lead) && pairs.all(fit)
+    }
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
@@ -115,6 +130,28 @@ mod tests {
         check("GET", "/v1/staking/rates", "list_staking_rates");
         check("POST", "/v1/account/transfer", "mcp_internal_transfer");
         check("POST", "/v1/account/transfer/btc", "transfer_between_accounts");
+    }
+
+    /// Each operation at a path of its own, and nothing beside it.
+    #[test]
+    fn every_template_leads_to_its_operation() {
+        let all = || provider::ALL.iter().flat_map(|it| it.operations());
+        for operation in all().filter(|it| it.path.contains('{')) {
+            let filled: Vec<_> = segments(&operation.path)
+                .map(|it| if it.starts_with('{') { "x1" } else { it })
+                .collect();
+            let (method, path) = (operation.method.as_str(), filled.join("/"));
+            // Two templates may differ in a parameter's name alone: the first of them has the path.
+            let shape = |it: &str| segments(it).map(|it| it.starts_with('{')).collect::<Vec<_>>();
+            let first = all().find(|it| {
+                let same = shape(&it.path) == shape(&operation.path)
+                    && segments(&it.path).zip(&filled).all(|(a, b)| a.starts_with('{') || a == *b);
+                it.method == operation.method && same
+            });
+            check(method, &path, &first.unwrap().name);
+            check(method, &path.replacen("/v", "/w", 1), "unknown");
+            check(method, &format!("{path}/x"), "unknown");
+        }
     }
 
     #[test]

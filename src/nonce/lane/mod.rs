@@ -385,10 +385,14 @@ impl Turn {
     pub(crate) fn settle(&mut self, verdict: Verdict, at: Reading) -> Next {
         let lane = &self.slot.lane;
         lane.observe(verdict, at);
+        let now = lane.clock.now(at.monotonic);
         let mut state = lane.state();
         let next = state.sequence.settle(verdict, self.n_resigns);
-        // A first success goes to the disk without waiting for the next request.
-        lane.wanted.notify_one();
+        // A first success goes to the disk without waiting for the next request. Most answers leave
+        // nothing to write, and to wake a task for nothing costs more than the rest of this.
+        if now.is_some_and(|now| state.sequence.top_up(now).is_some()) {
+            lane.wanted.notify_one();
+        }
         match next {
             Next::Done if verdict == Verdict::Accepted => state.stopped = None,
             Next::Done => {}

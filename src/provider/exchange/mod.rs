@@ -10,7 +10,7 @@ mod sign;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 pub(crate) use self::sign::bench_sign;
 
@@ -22,9 +22,15 @@ use crate::provider::{
     Answer, Asked, Environment, Key, Presented, Provider, Route, Routes, Signed, Unreadable, Wire,
 };
 
-const API_KEY: &str = "x-gemini-apikey";
-const PAYLOAD: &str = "x-gemini-payload";
-const SIGNATURE: &str = "x-gemini-signature";
+// As texts they would be read anew as header names at every look.
+static API_KEY: HeaderName = HeaderName::from_static("x-gemini-apikey");
+static PAYLOAD: HeaderName = HeaderName::from_static("x-gemini-payload");
+static SIGNATURE: HeaderName = HeaderName::from_static("x-gemini-signature");
+
+/// Of a signature, and of what it signs.
+fn signing_names() -> [&'static HeaderName; 3] {
+    [&API_KEY, &PAYLOAD, &SIGNATURE]
+}
 
 /// Whether no header of a request speaks of signing.
 fn is_unsigned(headers: &HeaderMap) -> bool {
@@ -65,18 +71,18 @@ impl Provider for Exchange {
     }
 
     fn presented<'a>(&self, headers: &'a HeaderMap) -> Option<Presented<'a>> {
-        let [key, signature] = [API_KEY, SIGNATURE].map(|it| headers.get(it));
+        let [key, signature] = [&API_KEY, &SIGNATURE].map(|it| headers.get(it));
         if key.is_none() && signature.is_none() {
             // A payload alone carries parameters and claims nothing.
             return None;
         }
         let bytes = |it: Option<&'a http::HeaderValue>| it.map_or(&[][..], |it| it.as_bytes());
-        let payload = bytes(headers.get(PAYLOAD));
+        let payload = bytes(headers.get(&PAYLOAD));
         Some(Presented { key: bytes(key), payload, signature: bytes(signature) })
     }
 
     fn is_credential(&self, name: &str) -> bool {
-        [API_KEY, PAYLOAD, SIGNATURE].contains(&name)
+        signing_names().iter().any(|it| it.as_str() == name)
     }
 
     fn is_public(&self, routes: &Routes, method: &str, path: &str, headers: &HeaderMap) -> bool {

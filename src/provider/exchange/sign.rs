@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::{API_KEY, PAYLOAD, SIGNATURE};
 use crate::call::{self, AccountRule, Call, QueryRule};
@@ -79,9 +79,9 @@ fn headers(credential: &Credential, payload: &str) -> HeaderMap {
     payload.set_sensitive(true);
 
     let mut headers = HeaderMap::with_capacity(12);
-    headers.insert(HeaderName::from_static(API_KEY), credential.key_header());
-    headers.insert(HeaderName::from_static(PAYLOAD), payload);
-    headers.insert(HeaderName::from_static(SIGNATURE), signature);
+    headers.insert(API_KEY.clone(), credential.key_header());
+    headers.insert(PAYLOAD.clone(), payload);
+    headers.insert(SIGNATURE.clone(), signature);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -103,7 +103,7 @@ fn path_and_query(call: &Call) -> String {
     }
 }
 
-/// The work of signing one call, for `benches/sign.rs`: splice, base64, HMAC, headers.
+/// The work of signing one call, for `benches/`: splice, base64, HMAC, headers.
 #[must_use]
 pub(crate) fn bench_sign(credential: &Credential, nonce: Nonce, parameters: &str) -> HeaderMap {
     headers(credential, &payload("/v1/order/new", nonce, parameters, None))

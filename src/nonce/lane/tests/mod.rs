@@ -366,6 +366,34 @@ async fn one_write_is_made_at_a_time_and_the_first_success_is_worth_one() {
     assert_eq!(disk.n_writes.load(Ordering::SeqCst), 3, "more than half of it is used");
 }
 
+/// The task that tends the marks is woken where there is something to write, not by every answer.
+#[tokio::test]
+async fn an_answer_that_leaves_nothing_to_write_wakes_nobody() {
+    let lane = lane_with(Disk::default());
+    lane.raise(Duration::ZERO).await;
+    for (millis, verdict, wakes, why) in [
+        (0, Verdict::Silent, false, "nothing was said"),
+        (0, Verdict::Accepted, true, "the first success"),
+        (0, Verdict::Accepted, false, "it is known"),
+        (0, Verdict::OutsideWindow { server: None }, true, "the key counts otherwise"),
+        (0, Verdict::Accepted, false, "it is known"),
+    ] {
+        let at = Reading { wall: NOW, monotonic: Duration::from_millis(millis) };
+        let turn = turn(&lane, Priority::Read, millis).await;
+        let numbered = turn.number(|| at.monotonic, |_| ready(())).await.unwrap();
+        assert!(!is_wanted(&lane), "by the request: {why}");
+        numbered.into_turn().settle(verdict, at);
+        assert_eq!(is_wanted(&lane), wakes, "{why}");
+        lane.raise(at.monotonic).await;
+    }
+}
+
+/// Whether somebody has asked for a write since this was last asked.
+fn is_wanted(lane: &Lane) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    pin!(lane.wanted.notified()).poll(&mut context).is_ready()
+}
+
 fn lane_with(disk: Disk) -> Arc<Lane> {
     Lane::new(KeyName::new("k"), (Setting::Increasing, None), None, clock(), Box::new(disk))
 }

@@ -12,13 +12,14 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use http::HeaderName;
 
 use crate::call::{
     AccountRule, Call, Effect, Method, Operation, OperationName, Priority, QueryRule, RateClass,
     RetryClass, Scope, Visibility, Withdrawal, shown,
 };
 use crate::json::Object;
-use crate::provider::exchange::{API_KEY, PAYLOAD, SIGNATURE, is_unsigned};
+use crate::provider::exchange::{PAYLOAD, is_unsigned, signing_names};
 use crate::provider::routes::parameter;
 use crate::provider::{Asked, Route, Routes, Unreadable};
 
@@ -65,8 +66,8 @@ static UNCATALOGUED: LazyLock<Arc<Operation>> = LazyLock::new(|| {
 });
 
 pub(super) fn read(routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadable> {
-    let repeated = |it: &&str| asked.headers.get_all(*it).iter().nth(1).is_some();
-    if let Some(name) = [API_KEY, PAYLOAD, SIGNATURE].iter().find(|it| repeated(it)) {
+    let repeated = |it: &&HeaderName| asked.headers.get_all(*it).iter().nth(1).is_some();
+    if let Some(name) = signing_names().into_iter().find(repeated) {
         return Err(Unreadable::Malformed(format!("`{name}` stands twice")));
     }
     let operation = operation(routes, asked)?;
@@ -176,7 +177,7 @@ fn parameters(operation: &Operation, asked: &Asked<'_>) -> Result<Object, Unread
         // Nothing of a payload goes along: there is no signature to carry it.
         return Ok(Object::default());
     }
-    let header = match asked.headers.get(PAYLOAD) {
+    let header = match asked.headers.get(&PAYLOAD) {
         None => Object::default(),
         Some(value) => {
             let text = BASE64_STANDARD.decode(value.as_bytes());
@@ -197,8 +198,10 @@ fn parameters(operation: &Operation, asked: &Asked<'_>) -> Result<Object, Unread
         // A body beside a signed payload says nothing that was not signed.
         return Err(Unreadable::Ambiguous);
     };
-    // All of it goes into one header.
-    if parameters.members_json().len() > MAX_PARAMETERS {
+    // All of it goes into one header. What is written is never longer than what was read (`json`).
+    let text =
+        asked.headers.get(&PAYLOAD).map_or(0, |it| it.as_bytes().len()).max(asked.body.len());
+    if text > MAX_PARAMETERS && parameters.members_json().len() > MAX_PARAMETERS {
         return Err(Unreadable::TooLong);
     }
     Ok(parameters)

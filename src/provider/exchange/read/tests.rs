@@ -24,7 +24,7 @@ fn read_it(sent: &Sent<'_>) -> Result<Call, Unreadable> {
     let mut headers = HeaderMap::new();
     if let Some(payload) = sent.payload {
         let text = BASE64_STANDARD.encode(payload);
-        headers.insert(PAYLOAD, HeaderValue::try_from(text).unwrap());
+        headers.insert(&PAYLOAD, HeaderValue::try_from(text).unwrap());
     }
     let (path, query) =
         sent.target.split_once('?').map_or((sent.target, None), |(a, b)| (a, Some(b)));
@@ -154,6 +154,22 @@ fn money_is_told_from_crypto_by_its_code() {
     assert_eq!((v2.network.as_deref(), v2.unchecked.as_deref()), (Some("ethereum"), Some("tag")));
 }
 
+/// What goes out is measured, not what came in: spaces do not count.
+#[test]
+fn parameters_fit_one_header() {
+    let longest = "x".repeat(MAX_PARAMETERS - r#""a":"""#.len());
+    let body = |text: &str, spaces: usize| format!(r#"{{"a":"{text}"{}}}"#, " ".repeat(spaces));
+    let more = format!("{longest}x");
+    for spaces in [0, 1, MAX_PARAMETERS] {
+        let fits = body(&longest, spaces);
+        read_it(&post("/v1/order/new", &fits, None)).unwrap();
+        read_it(&post("/v1/order/new", "", Some(&fits))).unwrap();
+        let over = body(&more, spaces);
+        refused(&post("/v1/order/new", &over, None), "longer than the header");
+        refused(&post("/v1/order/new", "", Some(&over)), "longer than the header");
+    }
+}
+
 proptest! {
     /// What is inspected is what is signed: the members that go out read back as those that came in.
     #[test]
@@ -175,7 +191,7 @@ proptest! {
     ) {
         let routes = Routes::new(provider::ALL.iter().flat_map(|it| it.operations()));
         let mut headers = HeaderMap::new();
-        headers.insert(PAYLOAD, HeaderValue::try_from(payload).unwrap());
+        headers.insert(&PAYLOAD, HeaderValue::try_from(payload).unwrap());
         let asked = Asked {
             method: "POST", path: &path, query: query.as_deref(), headers: &headers,
             body: &body, payload_is_signed: true, public: true,
