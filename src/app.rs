@@ -348,8 +348,7 @@ fn serve(
     proxy: Arc<Proxy>,
     stop: &watch::Sender<bool>,
 ) -> JoinHandle<()> {
-    // Boxed: what stands around it moves it several times, and an idle connection need not hold it.
-    let handle = move |request, peer| Box::pin(Arc::clone(&proxy).handle(request, peer));
+    let handle = move |request, peer| Arc::clone(&proxy).handle(request, peer);
     let crowd = Arc::clone(crowd);
     task::spawn("listener", inbound::serve(listener, crowd, handle, stop.subscribe()))
 }

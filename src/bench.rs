@@ -15,10 +15,11 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::call::{Call, ClientId, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};
-use crate::config::{Client, ClientCredential};
+use crate::config::{Client, ClientCredential, LogFormat};
 use crate::diagnose::{self, Evidence, Report, annotate, read_body};
 use crate::inbound::{self, Directory, Framing};
 use crate::journal::{self, StateDir};
@@ -26,7 +27,7 @@ use crate::limit;
 use crate::nonce::{
     Keep, Keeping, Kept, Lane, Mode, Next, Nonce, Reading, ServerClock, Setting, Unit, Verdict,
 };
-use crate::observe::{Metrics, Observer};
+use crate::observe::{Lines, Log, Metrics, Observer};
 use crate::policy::{self, Destination, Grant, KeyFacts};
 use crate::provider::{self, Answer, Asked, Provider, Route, Routes, bench_sign};
 use crate::secret::{Credential, TokenHash};
@@ -161,7 +162,7 @@ impl Found {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
-            Route::Found(operation) => Some(&operation.name),
+            Route::Found(operation) => Some(operation.name.as_str()),
             Route::Method(_) | Route::Unknown => None,
         }
     }
@@ -261,7 +262,7 @@ impl Caller {
 impl Permit {
     #[must_use]
     pub fn operation(&self) -> &str {
-        &self.0.call().operation.name
+        self.0.call().operation.name.as_str()
     }
 }
 
@@ -416,7 +417,7 @@ impl Records {
         record.call(&read.0);
         record.facts.key = Some(self.key.clone());
         record.facts.waited = Some(Duration::ZERO);
-        record.facts.nonce = Some("1795219200.000001".to_owned());
+        record.facts.nonce = Some(Nonce::whole(1_795_219_200_000));
         record.detach();
         record.finish(StatusCode::OK, Outcome::Executed);
     }
@@ -435,4 +436,14 @@ impl Default for Records {
 
 fn exchange() -> &'static dyn Provider {
     provider::by_name("exchange").expect("it is in the table of providers")
+}
+
+/// Log lines in JSON, as the process writes them, and where they go.
+pub fn log<W>(to: W) -> impl tracing::Subscriber + Send + Sync
+where
+    W: io::Write + Send + 'static,
+{
+    let lines: &'static Lines = Box::leak(Box::new(Lines::new()));
+    lines.start(to, |_| {});
+    tracing_subscriber::registry().with(Log::new(LogFormat::Json, false, lines))
 }

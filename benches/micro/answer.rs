@@ -3,12 +3,11 @@
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use criterion::Criterion;
-use geminid::bench::{Clients, Records, Signer};
+use geminid::bench::{Clients, Records, Signer, log};
 use http::StatusCode;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::bot;
 
@@ -58,22 +57,17 @@ fn lines(c: &mut Criterion) {
     let ((_, caller, read), records) = (bot::order(), Records::new());
     let lines = Lines::default();
     tracing::subscriber::with_default(log(lines.clone()), || records.tell(&caller, &read));
+    // Another thread writes it.
+    while lines.0.lock().unwrap().is_empty() {
+        thread::yield_now();
+    }
     let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(line.contains(r#""operation":"create_order""#) && line.ends_with("}\n"), "{line}");
-    tracing::subscriber::with_default(log(io::sink), || {
+    tracing::subscriber::with_default(log(io::sink()), || {
         c.bench_function("record/metrics and a line of JSON to nowhere", |b| {
             b.iter(|| records.tell(&caller, &read));
         });
     });
-}
-
-/// As the process logs.
-fn log<W>(writer: W) -> impl tracing::Subscriber + Send + Sync
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
-    tracing_subscriber::registry().with(lines.json().flatten_event(true))
 }
 
 #[derive(Clone, Default)]
@@ -86,13 +80,5 @@ impl Write for Lines {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }

@@ -7,8 +7,6 @@
 mod catalog;
 mod demo;
 mod healthcheck;
-mod lines;
-mod log;
 mod say;
 mod serve;
 mod simulate;

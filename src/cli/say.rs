@@ -1,4 +1,5 @@
-//! Printing: data to stdout, all else to stderr. With `lines`, the only file that prints, beside clap.
+//! Printing: data to stdout, all else to stderr. The only file that prints, beside clap and the thread
+//! that writes the log.
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -7,9 +8,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::lines::Lines;
-use super::log;
-use crate::config::{LevelName, Log};
+use crate::config::{self, LevelName};
+use crate::observe::{Lines, Log};
 
 /// The log of this process.
 static LOG: Lines = Lines::new();
@@ -63,7 +63,7 @@ pub(super) fn panicked(words: &str) {
 }
 
 /// Sends log lines to stderr.
-pub(super) fn start_log(settings: Log) {
+pub(super) fn start_log(settings: config::Log) {
     let level = match settings.level {
         LevelName::Error => LevelFilter::ERROR,
         LevelName::Warn => LevelFilter::WARN,
@@ -76,7 +76,7 @@ pub(super) fn start_log(settings: Log) {
     let targets = Targets::new().with_default(cap).with_target("geminid", level);
     let registry = tracing_subscriber::registry().with(targets);
     let colour = io::stderr().is_terminal() && !no_colour();
-    let set = registry.with(log::Log::new(settings.format, colour, &LOG)).try_init();
+    let set = registry.with(Log::new(settings.format, colour, &LOG)).try_init();
     // A second start in one process, as in tests, keeps the first log.
     if set.is_ok() {
         LOG.start(io::stderr(), |n| {

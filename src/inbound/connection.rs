@@ -247,7 +247,7 @@ async fn end_well(upgrade: OnUpgrade) {
     }
 }
 
-/// Nothing was sent: what goes upstream runs in a task of its own, which this does not see.
+/// Nothing was sent: what goes upstream is carried, and its panics are not seen here.
 fn after_panic() -> Response<Body> {
     let text = r#"{"message":"a fault in the proxy; nothing was sent","diagnosis":{"decided_by":"proxy","outcome":"not_sent","retry":"now","cause":"internal"}}"#;
     let mut response = Response::new(message::full(text));

@@ -1,6 +1,8 @@
 //! Everything worth telling, told once: one record for each request, one line and some counters of
 //! it. The line and the counters are functions of the record.
 
+mod lines;
+mod log;
 mod metrics;
 
 use std::borrow::Cow;
@@ -15,6 +17,8 @@ use crate::clock::{Clock, Ulid};
 use crate::diagnose::{Context, Finding};
 use crate::nonce::Nonce;
 
+pub(crate) use self::lines::Lines;
+pub(crate) use self::log::Log;
 pub(crate) use self::metrics::Metrics;
 
 /// Takes in what happens.
@@ -118,7 +122,7 @@ impl Record {
         self.told = true;
         self.facts.total = self.observer.clock.monotonic().saturating_sub(self.facts.began);
         self.observer.metrics.finished(&self.facts);
-        log(&self.facts);
+        line(&self.facts);
     }
 }
 
@@ -141,7 +145,7 @@ fn word(method: &str) -> Cow<'static, str> {
 }
 
 /// The one line. No header, no body, no query, no payload.
-fn log(facts: &Facts) {
+fn line(facts: &Facts) {
     let peer = facts.peer.map(|it| it.to_string());
     let nonce = facts.nonce.map(|it| it.to_string());
     let millis = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);

@@ -148,7 +148,7 @@ mod tests {
                     && segments(&it.path).zip(&filled).all(|(a, b)| a.starts_with('{') || a == *b);
                 it.method == operation.method && same
             });
-            check(method, &path, &first.unwrap().name);
+            check(method, &path, first.unwrap().name.as_str());
             check(method, &path.replacen("/v", "/w", 1), "unknown");
             check(method, &format!("{path}/x"), "unknown");
         }

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Lines that wait to be written.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -49,7 +49,7 @@ enum Writer {
 }
 
 impl Lines {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         let writer = Writer::Absent;
         let state = State { waiting: Vec::new(), n_lost: 0, writer, n_flushing: 0 };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -57,7 +57,7 @@ impl Lines {
 
     /// Starts the thread. `tell` hears how many lines were lost. Where the system gives no thread, lines
     /// go straight out.
-    pub(super) fn start<W>(&'static self, to: W, tell: fn(u64))
+    pub(crate) fn start<W>(&'static self, to: W, tell: fn(u64))
     where
         W: Write + Send + 'static,
     {
@@ -74,7 +74,7 @@ impl Lines {
     }
 
     /// Takes a line, which ends with a line feed.
-    pub(super) fn push(&self, line: &[u8]) {
+    pub(crate) fn push(&self, line: &[u8]) {
         let mut state = self.state();
         if state.writer == Writer::Absent {
             drop(state);
@@ -94,7 +94,7 @@ impl Lines {
     }
 
     /// Waits until everything pushed so far is written. `false`: it was not, in a second.
-    pub(super) fn flush(&self) -> bool {
+    pub(crate) fn flush(&self) -> bool {
         let mut state = self.state();
         if state.writer == Writer::Absent {
             return true;
@@ -141,14 +141,14 @@ impl Lines {
 
     /// Lines that no thread writes, for tests of what they say.
     #[cfg(test)]
-    pub(super) fn held() -> Self {
+    pub(crate) fn held() -> Self {
         let lines = Self::new();
         lines.state().writer = Writer::Resting;
         lines
     }
 
     #[cfg(test)]
-    pub(super) fn take(&self) -> Vec<u8> {
+    pub(crate) fn take(&self) -> Vec<u8> {
         mem::take(&mut self.state().waiting)
     }
 

@@ -25,7 +25,7 @@ thread_local! {
 
 /// Renders events, and gives them to `lines`.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     format: LogFormat,
     colour: bool,
     clock: SystemClock,
@@ -33,7 +33,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(format: LogFormat, colour: bool, lines: &'static Lines) -> Self {
+    pub(crate) fn new(format: LogFormat, colour: bool, lines: &'static Lines) -> Self {
         Self { format, colour, clock: SystemClock::new(), lines }
     }
 }
