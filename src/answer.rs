@@ -42,6 +42,9 @@ const MAX_STREAMED: u64 = 64 * 1_024 * 1_024;
 /// Beyond this a rejection is explained in its headers alone.
 const MAX_SPLICED: usize = 64 * 1_024;
 
+static REQUEST_ID: HeaderName = HeaderName::from_static("geminid-request-id");
+static OUTCOME: HeaderName = HeaderName::from_static("geminid-outcome");
+
 /// An answer of the upstream, with what we know of it.
 #[derive(Debug)]
 pub(crate) struct Received {
@@ -139,16 +142,13 @@ async fn whole(arriving: Arriving, status: StatusCode, mutates: bool) -> Result<
     }
 }
 
-/// Explains an answer that is about access; leaves any other as it is.
+/// Explains an answer that is about access.
 pub(crate) fn explain(
     provider: &dyn Provider,
     received: Received,
     about: Circumstances<'_>,
     record: &mut Record,
 ) -> Received {
-    if !provider.is_about_access(&received.answer) {
-        return received;
-    }
     let evidence = evidence(&received, about, record);
     let mut diagnosis = diagnose::diagnose(&evidence, provider.rules());
     if received.outcome == Outcome::Unknown {
@@ -287,9 +287,9 @@ fn respond(
     request_id: Ulid,
 ) -> Response<Body> {
     let id = HeaderValue::try_from(request_id.as_str()).expect("a ULID is ASCII");
-    headers.insert(HeaderName::from_static("geminid-request-id"), id);
+    headers.insert(&REQUEST_ID, id);
     let word = HeaderValue::from_static(outcome.as_str());
-    headers.insert(HeaderName::from_static("geminid-outcome"), word);
+    headers.insert(&OUTCOME, word);
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -427,6 +427,9 @@ impl Proxy {
         signed: Option<(&KeyRing, &Turn)>,
         record: &mut Record,
     ) -> Received {
+        if !self.provider.is_about_access(&received.answer) {
+            return received;
+        }
         let about = Circumstances {
             call,
             key: signed.map(|(ring, _)| &ring.key),
