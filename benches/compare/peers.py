@@ -7,8 +7,9 @@
 import base64
 import http.client
 import re
+import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
@@ -25,10 +26,8 @@ class Peer:
     # None: there is no proxy, the load goes to the upstream itself.
     words: Callable | None
     signs: bool = False
-    # What its size on disk is told of.
+    # What its size on disk is told of, where it is one program.
     binary: Path | None = None
-    version: str = ""
-    more: dict = field(default_factory=dict)
 
 
 class Proxy:
@@ -70,7 +69,7 @@ class Proxy:
             "DIRECTORY": self.directory, "SECRET_FILE": ground.secret_file,
             "SECRET_BASE64": base64.b64encode(ground.secret.encode()).decode(),
             "TOKEN_SHA256": sha256(ground.token), "OTHER_SHA256": sha256(ground.other_token),
-            **self.peer.more, **more,
+            **more,
         }
         text = (FILES / name).read_text(encoding="utf-8")
         text = re.sub(r"@([A-Z_0-9]+)@", lambda it: str(values.get(it[1], it[0])), text)
@@ -93,14 +92,13 @@ class Proxy:
             try:
                 connection.request("POST", PATH, body, headers)
                 response = connection.getresponse()
-                response.read()
-                if response.status == 200:
+                if response.read() == self.ground.upstream.answer and response.status == 200:
                     return time.perf_counter_ns() - self.process.began
             except OSError:
                 pass
             finally:
                 connection.close()
-            time.sleep(0.000_2)
+            time.sleep(0.000_5)
         raise Failed(f"{self.peer.name} does not answer within {seconds} s: {self.process.said()}")
 
     def check(self, n=3):
@@ -149,18 +147,21 @@ def minimal(proxy):
     return [proxy.ground.tools.minimal, *proxy.arguments()]
 
 
-def geminid(binary, **more):
-    """With a configuration of its own, if `more` has one; else the one of a usual user."""
+def geminid(binary, nonce="time", more=None):
+    """As a usual user has it; `more` adds to its configuration."""
 
     def words(proxy):
-        if "write" in more:
-            config = more["write"](proxy)
-        else:
-            admin = proxy.ground.port()
-            config = proxy.file("geminid.toml", ADMIN_PORT=admin, NONCE=more.get("nonce", "time"))
+        config = proxy.file("geminid.toml", ADMIN_PORT=proxy.ground.port(), NONCE=nonce)
+        if more:
+            config.write_text(config.read_text(encoding="utf-8") + more, encoding="utf-8")
         return [binary, "serve", "--config", config]
 
     return words
+
+
+def installed(name):
+    path = shutil.which(name)
+    return Path(path) if path else None
 
 
 def direct():
@@ -171,9 +172,12 @@ def all_peers(tools, binaries):
     """Every peer, the fixed ones first. `binaries`: geminids by name."""
     found = [
         direct(),
-        Peer("nginx", "nginx `proxy_pass`, unsigned", nginx),
-        Peer("haproxy", "HAProxy, unsigned", haproxy),
-        Peer("haproxy-signing", "HAProxy, signing by configuration", haproxy_signing, signs=True),
+        Peer("nginx", "nginx `proxy_pass`, unsigned", nginx, binary=installed("nginx")),
+        Peer("haproxy", "HAProxy, unsigned", haproxy, binary=installed("haproxy")),
+        Peer(
+            "haproxy-signing", "HAProxy, signing by configuration", haproxy_signing, signs=True,
+            binary=installed("haproxy"),
+        ),
         Peer("aiohttp", "aiohttp, hand-written, signing", aiohttp, signs=True),
         Peer("node", "Node, hand-written, signing", node, signs=True),
         Peer("minimal", "the least on hyper, signing", minimal, signs=True, binary=tools.minimal),

@@ -7,7 +7,8 @@
 //! 2. A call with a payload header counts as `verified` if its key, its HMAC, `request`, `nonce` and the
 //!    order's parameters are right; one without, as `unsigned`, if its body is the order. Anything else is
 //!    `bad`, and answered with 400. `GET /v1/symbols` is `public`.
-//! 3. `fallen` counts nonces that are not larger than every nonce before: a fault on an increasing key only.
+//! 3. `fallen` counts nonces that are not larger than every nonce since the delay was set: a fault on an
+//!    increasing key only.
 //! 4. It must cost less than any proxy before it. Hence no HTTP library, one thread, one write for an answer.
 //! 5. A delay holds up the whole thread: it is exact to some 50 µs, and right for one call at a time only.
 
@@ -325,6 +326,7 @@ impl Exchange {
     fn steered(&self, path: Option<&str>) -> Vec<u8> {
         if let Some(micros) = path.and_then(|it| it.strip_prefix("/delay/")) {
             self.delay.set(Duration::from_micros(micros.parse().expect("a number of microseconds")));
+            self.greatest.set(0.0);
         }
         let Counts { requests, verified, unsigned, public, bad, fallen, handshakes } = &self.counts;
         let json = serde_json::json!({
