@@ -82,7 +82,7 @@ class Point:
             self.tokens = ground.file(f"tokens-{axis}-{n}", turns.encode())
 
     def measure(self, ground, seconds):
-        # Four thousand connections are not there at once.
+        # What it takes until they are all there does not count.
         seconds = max(seconds, 4) if self.connections > 1_000 else seconds
         return measure(ground, self.proxy, self.connections, seconds, body=self.body, tokens=self.tokens)
 

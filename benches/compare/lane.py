@@ -9,7 +9,7 @@
 
 import math
 
-from load import measure, settled, wrk
+from load import Load, measure, settled
 from peers import Peer, Proxy, geminid
 from process import PROXY_CORE, hold
 from session import spread
@@ -35,7 +35,7 @@ def lane(ground, binary, n_rounds):
                 through = measure(ground, proxy, CLIENTS, seconds)
                 fallen = settled(ground)["fallen"] - before["fallen"]
                 hold(fallen == 0, f"{fallen} nonces of an increasing key did not increase")
-                direct = wrk(ground, ground.upstream.url, 1, seconds, core=PROXY_CORE)
+                direct = Load(ground, ground.upstream.url, 1, seconds, core=PROXY_CORE).ended()
                 found[millis]["through"].append(through["per_second"])
                 found[millis]["direct"].append(direct["requests"] / direct["micros"] * 1e6)
             print("  a round of the lane", flush=True)

@@ -1,39 +1,57 @@
 """One measurement: wrk on the load's core, against a peer or against the upstream itself.
 
 1. It is true only if wrk saw no failure, the upstream found every call good, and both counted the same calls.
-2. CPU is that of the whole run, divided by the calls that the upstream counted; hence both are read while nothing runs.
+2. CPU a call is counted once the load is under way, and to the end of it: a proxy that had nothing to do for a while
+   has closed its connections to the upstream, and opens them anew. That is seen at another place: `lane.py`.
 """
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 from ground import PATH
 from process import LOAD_CORE, Failed, hold, placed, plain_environment, until
 
+WARM_SECONDS = 0.25
+# Four thousand connections are not there at once.
+CROWD_WARM_SECONDS = 2
 SCRIPT = Path(__file__).resolve().parent / "wrk.lua"
 
 
-def wrk(ground, url, connections, seconds, body=None, tokens=None, core=LOAD_CORE):
-    words = [
-        "wrk", "-t", "1", "-c", connections, "-d", f"{seconds}s", "--timeout", "10s", "-s", SCRIPT,
-        url + PATH, "--", body or ground.body, tokens or ground.tokens,
-    ]
-    with placed(core):
-        ran = subprocess.run(
-            [str(it) for it in words], capture_output=True, text=True, env=plain_environment(),
-            timeout=seconds + 60, check=False,
-        )
-    try:
-        found = json.loads(ran.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        raise Failed(f"wrk told nothing: {ran.stdout[-500:]} {ran.stderr[-500:]}") from None
-    hold(found["failed"] == 0, f"{url}, {connections} connections: wrk saw {ran.stdout}")
-    return found
+class Load:
+    """wrk, running."""
+
+    def __init__(self, ground, url, connections, seconds, body=None, tokens=None, core=LOAD_CORE):
+        self.what = f"{url}, {connections} connections"
+        self.limit = seconds + 60
+        words = [
+            "wrk", "-t", "1", "-c", connections, "-d", f"{seconds}s", "--timeout", "10s", "-s", SCRIPT,
+            url + PATH, "--", body or ground.body, tokens or ground.tokens,
+        ]
+        with placed(core):
+            self.child = subprocess.Popen(
+                [str(it) for it in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                env=plain_environment(),
+            )
+
+    def ended(self):
+        """What it tells, once it has ended by itself."""
+        try:
+            said, _ = self.child.communicate(timeout=self.limit)
+            found = json.loads(said.splitlines()[-1])
+        except (IndexError, ValueError, subprocess.TimeoutExpired):
+            raise Failed(f"{self.what}: wrk told nothing that can be used") from None
+        finally:
+            self.child.kill()
+        hold(found["failed"] == 0, f"{self.what}: wrk saw {said}")
+        return found
 
 
-def settled(ground):
-    """The counts, once nothing is in flight any more."""
+def settled(ground, connections=1):
+    """The counts, once nothing is in flight any more. A proxy that is left by a crowd has much to do meanwhile."""
+    # Above a second: who was not let in at once comes back after one.
+    pause = 0.02 if connections <= 64 else 0.3 if connections < 1_000 else 1.2
     last = None
 
     def still():
@@ -41,29 +59,41 @@ def settled(ground):
         before, last = last, ground.upstream.counts()
         return last if last == before else None
 
-    return until("the upstream comes to rest", still, pause=0.02)
+    return until("the upstream comes to rest", still, pause=pause)
 
 
 def measure(ground, proxy, connections, seconds, **more):
     """`proxy`: none for the upstream itself."""
+    url = proxy.url if proxy else ground.upstream.url
     if proxy:
         proxy.check()
     before = settled(ground)
-    cpu_before = proxy.process.cpu_nanos() if proxy else 0
-    told = wrk(ground, proxy.url if proxy else ground.upstream.url, connections, seconds, **more)
-    after = settled(ground)
-    cpu_nanos = proxy.process.cpu_nanos() - cpu_before if proxy else 0
+    load = Load(ground, url, connections, seconds, **more)
+    time.sleep(CROWD_WARM_SECONDS if connections > 1_000 else WARM_SECONDS)
+    warm = reading(ground, proxy)
+    told = load.ended()
+    after = settled(ground, connections)
+    at_end = reading(ground, proxy)
     counted = after["requests"] - before["requests"] - (after["public"] - before["public"])
     hold(told["requests"] <= counted <= told["requests"] + connections, f"wrk counted {told}, the upstream {counted}")
     if proxy:
         proxy.judge(before, after, counted)
         proxy.check()
         proxy.process.shorten_log()
+    requests = at_end["requests"] - warm["requests"]
     return {
-        "cpu_micros": cpu_nanos / 1_000 / counted,
+        "cpu_micros": (at_end["cpu"] - warm["cpu"]) / 1_000 / requests,
         # Below 1, something else than the proxy limits what goes through.
-        "busy": cpu_nanos / 1_000 / told["micros"],
+        "busy": (at_end["cpu"] - warm["cpu"]) / 1_000 / (told["micros"] * requests / counted),
         "per_second": told["requests"] / told["micros"] * 1e6,
-        "p50": told["p50"], "p99": told["p99"], "requests": counted,
-        "handshakes": after["handshakes"] - before["handshakes"],
+        "p50": told["p50"], "p99": told["p99"], "requests": requests,
+        "handshakes": at_end["handshakes"] - warm["handshakes"],
     }
+
+
+def reading(ground, proxy):
+    """Counts, and the CPU time at the moment of the counting."""
+    before = proxy.process.cpu_nanos() if proxy else 0
+    counts = ground.upstream.counts()
+    after = proxy.process.cpu_nanos() if proxy else 0
+    return {**counts, "cpu": (before + after) / 2}

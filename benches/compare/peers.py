@@ -140,7 +140,8 @@ def aiohttp(proxy):
 
 
 def node(proxy):
-    return ["node", FILES / "node_proxy.mjs", *proxy.arguments()]
+    port, upstream_port, ca, *rest = proxy.arguments()
+    return ["env", f"NODE_EXTRA_CA_CERTS={ca}", "node", FILES / "node_proxy.mjs", port, upstream_port, *rest]
 
 
 def minimal(proxy):

@@ -48,15 +48,14 @@ class Rounds:
         return spread(self.ratios(*which, **more))
 
 
-def run(ground, peers, n_rounds, seconds, connections=CONNECTIONS):
+def run(ground, peers, n_rounds, seconds, warm=True, connections=CONNECTIONS):
     proxies = {it.name: Proxy(ground, it).up() if it.words else None for it in peers}
     rounds = Rounds()
     try:
-        for name, proxy in proxies.items():
-            # Warm: connections to the upstream, caches, whatever a runtime compiles.
+        for proxy in proxies.values() if warm else ():
+            # Connections to the upstream, caches, whatever a runtime compiles.
             for n in connections:
                 measure(ground, proxy, n, 1)
-            print(f"  {name} is warm", flush=True)
         for number in range(n_rounds):
             order, one = list(proxies), {}
             random.shuffle(order)

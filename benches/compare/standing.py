@@ -50,8 +50,11 @@ def called_once(ground, proxy):
     connection.sendall(head.encode() + body)
     heard = b""
     while not heard.endswith(ground.upstream.answer):
-        more = connection.recv(65_536)
-        hold(more, f"{proxy.peer.name}: no whole answer, but {heard[:300]!r}")
+        try:
+            more = connection.recv(65_536)
+        except TimeoutError:
+            more = b""
+        hold(more, f"{proxy.peer.name}: no whole answer, but {heard[-500:]!r}")
         heard += more
     hold(heard.startswith(b"HTTP/1.1 200"), f"{proxy.peer.name}: {heard[:300]!r}")
     return connection

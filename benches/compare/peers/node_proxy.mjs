@@ -1,15 +1,15 @@
 // A signing proxy as one writes it with Node's own modules: one agent, kept connections, no log.
 //
-//     node_proxy.mjs PORT UPSTREAM_PORT CA_PEM API_KEY SECRET_FILE
+//     NODE_EXTRA_CA_CERTS=CA_PEM node node_proxy.mjs PORT UPSTREAM_PORT API_KEY SECRET_FILE
 
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { Agent, request as send } from "node:https";
 
-const [port, upstreamPort, ca, apiKey, secretFile] = process.argv.slice(2);
+const [port, upstreamPort, apiKey, secretFile] = process.argv.slice(2);
 const secret = readFileSync(secretFile, "utf8").trim();
-const agent = new Agent({ keepAlive: true, maxFreeSockets: 1024, ca: readFileSync(ca) });
+const agent = new Agent({ keepAlive: true, maxFreeSockets: 1024 });
 
 let lastNonce = 0;
 
@@ -42,8 +42,13 @@ function forward(request, response, body) {
     }
     const options = { host: "localhost", port: upstreamPort, method: "POST", path, headers, agent };
     const call = send(options, (answer) => {
-        response.writeHead(answer.statusCode, answer.headers);
-        answer.pipe(response);
+        const parts = [];
+        answer.on("data", (chunk) => parts.push(chunk));
+        answer.on("end", () => {
+            const body = Buffer.concat(parts);
+            const fields = { "Content-Type": answer.headers["content-type"], "Content-Length": body.length };
+            response.writeHead(answer.statusCode, fields).end(body);
+        });
     });
     call.on("error", () => {
         if (!response.headersSent) response.writeHead(502);

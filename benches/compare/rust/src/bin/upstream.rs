@@ -17,6 +17,7 @@ use std::cell::RefCell;
 use std::env;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
 const ORDER_PATH: &str = "/v1/order/new";
@@ -57,6 +59,8 @@ const ORDER_PATH: &str = "/v1/order/new";
 const KEYS: &[u8] = b"account-compare";
 const MAX_FIELDS: usize = 64;
 const READ: usize = 16 * 1_024;
+/// A proxy that begins with thousands of calls opens as many connections at once.
+const BACKLOG: u32 = 4_096;
 
 /// What the exchange says of an order that it took.
 const ACCEPTED: &str = concat!(
@@ -122,7 +126,9 @@ async fn main() -> io::Result<()> {
         delay: Cell::default(),
         answers: RefCell::default(),
     });
-    let calls = TcpListener::bind("127.0.0.1:0").await?;
+    let calls = TcpSocket::new_v4()?;
+    calls.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let calls = calls.listen(BACKLOG)?;
     let control = TcpListener::bind("127.0.0.1:0").await?;
     let tls = TlsAcceptor::from(identity(authority).map_err(io::Error::other)?);
     println!("{} {}", calls.local_addr()?.port(), control.local_addr()?.port());
