@@ -25,9 +25,10 @@ def spread(found, digits=2, scale=1.0):
 def about(result):
     machine, versions = result["machine"], result["versions"]
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    company = f"Other programs took {result['company']:.0%} of the machine meanwhile."
     return (
         f"`{result['command']}`, {result['date']}. {machine['cpu']}; {machine['system']}, kernel {machine['kernel']}. "
-        f"{told}. {result['how']}\n\n"
+        f"{told}. {result['how']} {company}\n\n"
     )
 
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,26 @@ def machine():
         + (f" ({debian.read_text(encoding='ascii').strip()})" if debian.is_file() else ""),
         "kernel": platform.release(),
     }
+
+
+class Company:
+    """What other programs take of the machine meanwhile: figures taken in company are worth less."""
+
+    def __init__(self):
+        self.began, self.busy, self.ours = time.monotonic(), *self.read()
+
+    @staticmethod
+    def read():
+        """Seconds of all cores, ours among them. The processes that we started must have ended."""
+        columns = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
+        idle = int(columns[3]) + int(columns[4])
+        busy = sum(int(it) for it in columns[:8]) - idle
+        return busy / os.sysconf("SC_CLK_TCK"), sum(os.times()[:4])
+
+    def share(self):
+        busy, ours = self.read()
+        seconds = (time.monotonic() - self.began) * os.cpu_count()
+        return max(0.0, (busy - self.busy) - (ours - self.ours)) / seconds
 
 
 def versions(tools):

@@ -93,7 +93,9 @@ async fn accept(listener: TcpListener, signer: Rc<Signer>) {
 
 fn client(authority: &str) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority).expect("a PEM file")).expect("a certificate");
+    roots
+        .add(CertificateDer::from_pem_file(authority).expect("a PEM file"))
+        .expect("a certificate");
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring speaks them")

@@ -70,7 +70,8 @@ const ACCEPTED: &str = concat!(
     r#""was_forced":false,"executed_amount":"0","price":"10.00"}"#
 );
 const SYMBOLS: &str = r#"["btcusd","ethusd"]"#;
-const REJECTED: &str = r#"{"result":"error","reason":"InvalidSignature","message":"InvalidSignature"}"#;
+const REJECTED: &str =
+    r#"{"result":"error","reason":"InvalidSignature","message":"InvalidSignature"}"#;
 
 /// What a call asks for; the first two only where it is signed.
 #[derive(Deserialize)]
@@ -250,7 +251,11 @@ impl Exchange {
             Some(payload) => self.is_signed(head, payload),
             None => is_unsigned(head, body),
         };
-        let count = if field(head, PAYLOAD).is_some() { &self.counts.verified } else { &self.counts.unsigned };
+        let count = if field(head, PAYLOAD).is_some() {
+            &self.counts.verified
+        } else {
+            &self.counts.unsigned
+        };
         if !good {
             return Verdict::Rejected;
         }
@@ -307,7 +312,8 @@ impl Exchange {
 impl Order<'_> {
     fn is_the_order(&self) -> bool {
         let Self { symbol, amount, price, side, kind, .. } = *self;
-        (symbol, amount, price, side, kind) == ("btcusd", "0.00001", "10.00", "buy", "exchange limit")
+        (symbol, amount, price, side, kind)
+            == ("btcusd", "0.00001", "10.00", "buy", "exchange limit")
     }
 }
 
@@ -331,7 +337,8 @@ async fn steer(listener: TcpListener, exchange: Rc<Exchange>) {
 impl Exchange {
     fn steered(&self, path: Option<&str>) -> Vec<u8> {
         if let Some(micros) = path.and_then(|it| it.strip_prefix("/delay/")) {
-            self.delay.set(Duration::from_micros(micros.parse().expect("a number of microseconds")));
+            self.delay
+                .set(Duration::from_micros(micros.parse().expect("a number of microseconds")));
             self.greatest.set(0.0);
         }
         let Counts { requests, verified, unsigned, public, bad, fallen, handshakes } = &self.counts;
