@@ -35,8 +35,9 @@ def about(result):
 class Goals:
     """The lines of what it must show."""
 
-    def __init__(self):
-        self.rows = []
+    def __init__(self, result):
+        # Too few rounds for a claim.
+        self.rows, self.quick = [], result["quick"]
 
     def at_most(self, what, limit, found, digits=2, unit="", strictly=False):
         if found:
@@ -52,7 +53,7 @@ class Goals:
         self.rows.append([what, "met" if met else "**missed**", figure])
 
     def table(self):
-        return table(["goal", "", "figure"], self.rows) if self.rows else ""
+        return table(["goal", "", "figure"], self.rows) if self.rows and not self.quick else ""
 
 
 def compare(result):
@@ -90,7 +91,7 @@ def compare(result):
 
 
 def goals_of_comparison(result):
-    goals, ratios, ours = Goals(), result["ratios"], result["peers"].get("geminid", {})
+    goals, ratios, ours = Goals(result), result["ratios"], result["peers"].get("geminid", {})
     goals.at_most("CPU a call at most 1.15 × nginx, which does not sign", 1.15, ratios.get("nginx/64"))
     goals.at_most("CPU a call below HAProxy's, signing", 1, ratios.get("haproxy-signing/64"), strictly=True)
     goals.at_least("CPU a call at least 8 × below aiohttp's", 8, inverse(ratios.get("aiohttp/64")))
@@ -113,7 +114,7 @@ def inverse(found):
 
 
 def handshakes(result):
-    rows, goals = [], Goals()
+    rows, goals = [], Goals(result)
     for connections, one in result["found"].items():
         rows.append([connections, f"{one['requests']:,}", one["handshakes"]])
     most = max(one["handshakes"] for one in result["found"].values())
@@ -122,7 +123,7 @@ def handshakes(result):
 
 
 def lane(result):
-    rows, goals = [], Goals()
+    rows, goals = [], Goals(result)
     for millis, one in result["found"].items():
         rows.append([
             f"{millis} ms", spread(one["direct"], 1), spread(one["through"], 1), spread(one["ratio"], 3),
@@ -134,7 +135,7 @@ def lane(result):
 
 
 def growth(result):
-    text, goals = about(result), Goals()
+    text, goals = about(result), Goals(result)
     for axis, points in result["found"].items():
         rows = [
             [f"{it['n']:,}", spread(it["cpu"], 1), spread(it["ratio"]), f"{it['handshakes'] * 1_000:.2f}"] for it in points
