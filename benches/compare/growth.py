@@ -19,6 +19,8 @@ KEYS = (1, 10, 100, 1_000)
 # More than 10 KiB of parameters are refused before anything is signed.
 BODIES = (120, 512, 1_024, 2_048, 4_096, 8_192, 10_240)
 CONNECTIONS = (1, 4, 16, 64, 256, 1_024, 4_096)
+# With a thousand keys a call may wait for the disk.
+REST_SECONDS = 0.5
 # As many different requests as there are clients at most.
 TURNS = 10_000
 USUAL = 64
@@ -84,7 +86,8 @@ class Point:
     def measure(self, ground, seconds):
         # What it takes until they are all there does not count.
         seconds = max(seconds, 4) if self.connections > 1_000 else seconds
-        return measure(ground, self.proxy, self.connections, seconds, body=self.body, tokens=self.tokens)
+        more = {"rest": REST_SECONDS, "body": self.body, "tokens": self.tokens}
+        return measure(ground, self.proxy, self.connections, seconds, **more)
 
 
 def points(ground, binary):

@@ -16,6 +16,8 @@ from process import LOAD_CORE, Failed, hold, placed, plain_environment, until
 WARM_SECONDS = 0.25
 # Four thousand connections are not there at once.
 CROWD_WARM_SECONDS = 2
+# How long nothing may come any more until a measurement has ended.
+REST_SECONDS = 0.1
 SCRIPT = Path(__file__).resolve().parent / "wrk.lua"
 
 
@@ -48,31 +50,34 @@ class Load:
         return found
 
 
-def settled(ground, connections=1):
-    """The counts, once nothing is in flight any more. A proxy that is left by a crowd has much to do meanwhile."""
-    # Above a second: who was not let in at once comes back after one.
-    pause = 0.02 if connections <= 64 else 0.3 if connections < 1_000 else 1.2
-    last = None
+def settled(ground, rest=REST_SECONDS):
+    """The counts, once they have stood still for so long: nothing is in flight any more."""
+    last, since = None, 0.0
 
     def still():
-        nonlocal last
-        before, last = last, ground.upstream.counts()
-        return last if last == before else None
+        nonlocal last, since
+        counts, now = ground.upstream.counts(), time.monotonic()
+        if counts != last:
+            last, since = counts, now
+        return counts if now - since >= rest else None
 
-    return until("the upstream comes to rest", still, pause=pause)
+    return until("the upstream comes to rest", still, pause=0.02)
 
 
-def measure(ground, proxy, connections, seconds, **more):
+def measure(ground, proxy, connections, seconds, rest=REST_SECONDS, **more):
     """`proxy`: none for the upstream itself."""
+    crowded = connections > 1_000
+    # Who was not let in at once comes back after a second.
+    rest = max(rest, 1.2) if crowded else rest
     url = proxy.url if proxy else ground.upstream.url
     if proxy:
         proxy.check()
     before = settled(ground)
     load = Load(ground, url, connections, seconds, **more)
-    time.sleep(CROWD_WARM_SECONDS if connections > 1_000 else WARM_SECONDS)
+    time.sleep(CROWD_WARM_SECONDS if crowded else WARM_SECONDS)
     warm = reading(ground, proxy)
     told = load.ended()
-    after = settled(ground, connections)
+    after = settled(ground, rest)
     at_end = reading(ground, proxy)
     counted = after["requests"] - before["requests"] - (after["public"] - before["public"])
     hold(told["requests"] <= counted <= told["requests"] + connections, f"wrk counted {told}, the upstream {counted}")
