@@ -42,6 +42,14 @@ differential *args:
 bench *args:
     cargo bench --locked {{ args }}
 
+# Beside nginx, HAProxy, aiohttp, Node and the least on hyper; `just compare all --write` for the documentation.
+compare *args:
+    benches/compare/run {{ args }}
+
+# CPU of a call against clients, grants, keys, body sizes and connections.
+growth *args:
+    benches/compare/run growth {{ args }}
+
 # Every reader of foreign bytes, 100,000 inputs each; `just fuzz --minutes 10` goes on from the last run.
 fuzz *args:
     fuzz/run {{ args }}
