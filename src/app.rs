@@ -272,6 +272,7 @@ impl Parts<'_> {
                 Lane::new(key.name.clone(), how, kept, clock, Box::new(marks))
             });
             let users = self.config.clients.iter().filter(|it| it.key == index).count();
+            self.observer.metrics.key(&key.name);
             let key = Key {
                 name: key.name.clone(),
                 credential: Arc::clone(&key.credential),

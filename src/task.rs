@@ -67,6 +67,8 @@ impl Tasks {
         F: Future<Output: Send> + Send + 'static,
     {
         let alive = self.alive.clone();
+        // In a box: below it is kept twice, and moved about, which costs more for a large one.
+        let future = Box::pin(future);
         spawn(name, async move {
             let output = future.await;
             drop(alive);
@@ -240,7 +242,9 @@ mod tests {
         let runtime = Builder::new_current_thread().build().unwrap();
         let (n, next, work) = steps();
         let (tasks, drained) = Tasks::new();
-        let carried = runtime.block_on(async { tasks.carry("steps", work) });
+        let within = runtime.enter();
+        let carried = tasks.carry("steps", work);
+        drop(within);
         drop((carried, tasks));
         next.notify_one();
         runtime.block_on(async {

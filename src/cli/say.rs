@@ -80,7 +80,7 @@ pub(super) fn start_log(settings: config::Log) {
     // A second start in one process, as in tests, keeps the first log.
     if set.is_ok() {
         LOG.start(io::stderr(), |n| {
-            tracing::warn!(n, "log lines were lost: nobody reads them as fast")
+            tracing::warn!(n, "log lines were lost: nobody reads them as fast");
         });
     }
 }

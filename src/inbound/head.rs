@@ -132,7 +132,7 @@ fn request_line(line: &[u8]) -> Result<(), BadHead> {
 
 /// Visible ASCII without what no URI holds unescaped (RFC 3986), and without the fragment's sign.
 fn is_target(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte)
+    matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'[' | b']' | b'_' | b'a'..=b'z' | b'~')
 }
 
 /// Name and value of a field line, the value without the white space around it.
@@ -154,7 +154,8 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadHead> {
 
 /// A byte of a token (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 fn trim(value: &[u8]) -> &[u8] {
@@ -290,6 +291,17 @@ mod tests {
         let said = judge(&head(&[line, b"Host: a"]));
         let text = said.map_or_else(|it| it.to_string(), |_| "ok".to_owned());
         assert!(text.contains(expected), "{text:?} does not say {expected:?}");
+    }
+
+    /// The sets as the standards list them.
+    #[test]
+    fn bytes_of_names_and_targets() {
+        for byte in 0..=u8::MAX {
+            let name = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_token(byte), name, "{byte:#x}");
+            let target = byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte);
+            assert_eq!(is_target(byte), target, "{byte:#x}");
+        }
     }
 
     #[test]

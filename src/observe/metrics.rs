@@ -90,6 +90,11 @@ impl Metrics {
         metrics
     }
 
+    /// Has a key's count of corrections begin at nought, before there is one.
+    pub(crate) fn key(&self, name: &KeyName) {
+        drop(self.corrections.get_or_create(&Key { key: name.clone() }));
+    }
+
     pub(crate) fn begun(&self) {
         self.in_flight.inc();
     }
@@ -114,7 +119,9 @@ impl Metrics {
             if let Some(waited) = facts.waited {
                 self.lane_wait.get_or_create(&key).observe(seconds(waited));
             }
-            self.corrections.get_or_create(&key).inc_by(u64::from(facts.n_resigns));
+            if facts.n_resigns > 0 {
+                self.corrections.get_or_create(&key).inc_by(u64::from(facts.n_resigns));
+            }
         }
     }
 

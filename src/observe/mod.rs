@@ -144,9 +144,20 @@ fn word(method: &str) -> Cow<'static, str> {
     }
 }
 
+/// As `Display` writes it, which takes as long as reading the request.
+fn address(address: IpAddr) -> String {
+    let IpAddr::V4(v4) = address else { return address.to_string() };
+    let mut text = String::with_capacity(15);
+    for (n, octet) in v4.octets().into_iter().enumerate() {
+        text.push_str(if n > 0 { "." } else { "" });
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
+}
+
 /// The one line. No header, no body, no query, no payload.
 fn line(facts: &Facts) {
-    let peer = facts.peer.map(|it| it.to_string());
+    let peer = facts.peer.map(address);
     let nonce = facts.nonce.map(|it| it.to_string());
     let millis = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
@@ -168,4 +179,20 @@ fn line(facts: &Facts) {
         total_ms = millis(facts.total),
         "request"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_methods_as_they_are_known() {
+        for text in ["127.0.0.1", "0.0.0.0", "255.255.255.255", "10.20.0.255", "::1", "fe80::1"] {
+            assert_eq!(address(text.parse().unwrap()), text);
+        }
+        for (method, told) in [("GET", "GET"), ("POST", "POST"), ("get", "get")] {
+            assert_eq!(word(method), told);
+        }
+        assert_eq!(word("ABCDEFGHIJKLMNOPQ"), "ABCDEFGHIJKLMNOP");
+    }
 }
