@@ -40,6 +40,8 @@ impl Tasks {
         F: Future<Output: Send> + Send + 'static,
     {
         let alive = self.alive.clone();
+        // In a box: below it is kept twice, and moved about, which costs more for a large one.
+        let future = Box::pin(future);
         spawn(name, async move {
             let output = future.await;
             drop(alive);

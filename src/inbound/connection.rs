@@ -97,7 +97,10 @@ where
                     self.serve();
                 }
                 Stage::Serving(library) => match Pin::new(&mut **library).poll(context) {
-                    Poll::Ready(ended) => return Poll::Ready(self.tell(ended)),
+                    Poll::Ready(ended) => {
+                        self.tell(ended);
+                        return Poll::Ready(());
+                    }
                     Poll::Pending if self.ending || !self.seat.traffic.is_over() => {
                         return Poll::Pending;
                     }
