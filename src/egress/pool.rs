@@ -32,7 +32,9 @@ use crate::task;
 /// Below the idle time of the exchange's edge, so that few connections are taken that are already
 /// closed at the other end. (The edge's own is not documented; 20 s is a guess.)
 const LONGEST_IDLE: Duration = Duration::from_secs(20);
-const MOST_IDLE: usize = 512;
+/// As many as there can be calls in flight on a machine of usual limits: with fewer, a crowd of callers
+/// would pay for handshakes again and again (seen at 4,096 connections).
+const MOST_IDLE: usize = 4_096;
 /// The largest head of an answer. The exchange's are below 4 KiB; hyper would take 400 KiB. Of its
 /// fields hyper takes 100, five times what the exchange sends.
 const MAX_HEAD: usize = 64 * 1_024;
