@@ -19,8 +19,13 @@ function init(args)
     wrk.path = "/v1/order/new"
     wrk.body = assert(io.open(args[1], "rb")):read("*a")
     wrk.headers["Content-Type"] = "application/json"
-    for index, token in ipairs(lines(args[2])) do
+    local tokens = lines(args[2])
+    for index, token in ipairs(tokens) do
         wrk.headers["Authorization"] = "Bearer " .. token
+        if #tokens > 1 then
+            -- As many different strings, whether they are one client's or ten thousand's: Lua keeps equal ones once.
+            wrk.headers["X-Turn"] = string.format("%05d", index)
+        end
         requests[index] = wrk.format()
     end
     if #requests > 1 then
