@@ -188,6 +188,7 @@ where
             request.extensions_mut().insert(unheard);
         }
         if upgrade {
+            place.seat.traffic.promise();
             drop(task::spawn("refused upgrade", end_well(hyper::upgrade::on(&mut request))));
         }
         // In a box, which goes with the answer: hyper keeps room for what is not in one.
