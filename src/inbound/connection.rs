@@ -188,7 +188,8 @@ where
             request.extensions_mut().insert(unheard);
         }
         if upgrade {
-            place.seat.traffic.promise();
+            // Never over: hyper would give the socket to that other protocol.
+            place.seat.traffic.open();
             drop(task::spawn("refused upgrade", end_well(hyper::upgrade::on(&mut request))));
         }
         // In a box, which goes with the answer: hyper keeps room for what is not in one.

@@ -18,8 +18,6 @@ pub(super) struct Traffic {
     unflushed: AtomicBool,
     // Whether the socket outlives the library.
     stays: AtomicBool,
-    // Whether the library has promised the socket to somebody, and would give it away at its end.
-    promised: AtomicBool,
 }
 
 /// A request, until its answer is whole.
@@ -44,14 +42,8 @@ impl Traffic {
     /// Whether the library has nothing to do, and nothing in it.
     pub(super) fn is_over(&self) -> bool {
         self.rests.load(Ordering::Relaxed)
-            && !self.promised.load(Ordering::Relaxed)
             && self.n_open.load(Ordering::Relaxed) == 0
             && !self.unflushed.load(Ordering::Relaxed)
-    }
-
-    /// The socket is promised: the library stays to its end.
-    pub(super) fn promise(&self) {
-        self.promised.store(true, Ordering::Relaxed);
     }
 
     /// Whether the end of the library is not the socket's.
