@@ -21,8 +21,8 @@ PATIENT = ["slow-heads", "slow-bodies", "slow-readers", "idle"]
 LIMIT_MILLIS = 50
 QUICK_LIMIT_MILLIS = 1_000
 GROWTH = 32 * 1_024
-# What an idle connection may cost, in KiB: its buffers and its task.
-IDLE_COST = 32
+# What an idle connection may cost, in KiB: its task, and no buffers.
+IDLE_COST = 8
 IDLE_SECONDS = 60
 BIG = 3_000_000
 BYTE_EVERY = 5
