@@ -178,8 +178,8 @@ impl Egress {
         for (name, value) in forwarded {
             ours.entry(name).or_insert_with(|| value.clone());
         }
-        // A rejection is read and explained: it must come as it is.
         ours.insert(HOST, self.host.clone());
+        // A rejection is read and explained: it must come as it is.
         ours.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         request
     }
