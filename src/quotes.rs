@@ -1,0 +1,115 @@
+//! What the exchange's public ticker says, at most 5 s ago: the price of an order that names none, and
+//! of a sell, whose limit is its floor.
+//!
+//! 1. Asked for when a judgement wants it, once for everyone who wants the same symbol at that moment.
+//! 2. Its age counts from when it was asked for, not from when it came.
+//! 3. After a failure nobody asks for a second: what wants the price meanwhile is refused.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::egress::{Arriving, Egress};
+use crate::message;
+use crate::policy::Quote;
+use crate::provider::Provider;
+
+/// How old a price may be.
+const LONGEST: Duration = Duration::from_secs(5);
+/// How long an order waits for one: far shorter than bots wait for their answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// More than a ticker is long.
+const MAX_TICKER: usize = 64 * 1_024;
+/// More symbols than the exchange has. What is asked for beyond them has no price.
+const MAX_SYMBOLS: usize = 4_096;
+
+#[derive(Debug, Default)]
+pub(crate) struct Quotes {
+    known: Mutex<HashMap<String, Arc<Symbol>>>,
+}
+
+#[derive(Debug)]
+struct Symbol {
+    /// When it was asked for, and what came of it.
+    last: Mutex<Option<(Duration, Option<Arc<Quote>>)>>,
+    asking: Semaphore,
+}
+
+impl Quotes {
+    /// The quote of `symbol`, which is in lower case; `None` if there is none to be had.
+    pub(crate) async fn of(
+        &self,
+        symbol: &str,
+        provider: &dyn Provider,
+        egress: &Egress,
+        clock: &dyn Clock,
+    ) -> Option<Arc<Quote>> {
+        let known = self.symbol(symbol)?;
+        if let Some(said) = known.fresh(clock.monotonic()) {
+            return said;
+        }
+        // Those who wait find the answer of the one who asked.
+        let _turn = known.asking.acquire().await.ok()?;
+        if let Some(said) = known.fresh(clock.monotonic()) {
+            return said;
+        }
+        let asked = clock.monotonic();
+        let asking = ask(symbol, provider, egress);
+        let quote = tokio::time::timeout(PATIENCE, asking).await.ok().flatten().map(Arc::new);
+        if quote.is_none() {
+            tracing::warn!(symbol, "the exchange's ticker tells no price");
+        }
+        *known.last() = Some((asked, quote.clone()));
+        quote
+    }
+
+    fn symbol(&self, symbol: &str) -> Option<Arc<Symbol>> {
+        let plain = !symbol.is_empty() && symbol.len() <= 32;
+        if !plain || !symbol.bytes().all(|it| it.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(symbol) {
+            return Some(Arc::clone(known));
+        }
+        if known.len() == MAX_SYMBOLS {
+            return None;
+        }
+        let fresh = Arc::new(Symbol { last: Mutex::new(None), asking: Semaphore::new(1) });
+        known.insert(symbol.to_owned(), Arc::clone(&fresh));
+        Some(fresh)
+    }
+}
+
+impl Symbol {
+    /// What was said last, if that still counts.
+    fn fresh(&self, now: Duration) -> Option<Option<Arc<Quote>>> {
+        let last = self.last();
+        let (asked, quote) = last.as_ref()?;
+        let longest = if quote.is_some() { LONGEST } else { AFTER_FAILURE };
+        (now.saturating_sub(*asked) <= longest).then(|| quote.clone())
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<(Duration, Option<Arc<Quote>>)>> {
+        // A single assignment: valid after any panic.
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn ask(symbol: &str, provider: &dyn Provider, egress: &Egress) -> Option<Quote> {
+    let nothing = HeaderMap::new();
+    let asking = || egress.send(provider.ticker(symbol), &nothing, PATIENCE);
+    let answer = match asking().await {
+        // A connection of the pool had died.
+        Err(fault) if fault.was_pooled() => asking().await,
+        first => first,
+    };
+    let (head, Arriving { body, .. }) = answer.ok()?.into_parts();
+    let body = message::read(body, MAX_TICKER).await.ok()?;
+    provider.quote(&body).filter(|_| head.status.is_success())
+}
