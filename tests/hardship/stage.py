@@ -212,7 +212,7 @@ def signed_by_standin(secret, path, fields):
 class Proxy:
     """One proxy, with a counting and a time-based key; its port, directory and log outlive its process."""
 
-    def __init__(self, stage, name, nonce="auto", state=None, user=None):
+    def __init__(self, stage, name, nonce="auto", state=None, user=None, limits=""):
         self.stage, self.name, self.user = stage, name, user
         self.directory = stage.directory / name
         self.directory.mkdir(mode=0o700)
@@ -257,6 +257,7 @@ credential = [
     {{ key = "account-standin-hardship", secret = {{ value = "{planted.standin_secret}" }} }},
 ]
 scopes = ["trader"]
+{limits}
 [[clients]]
 name = "timed-bot"
 key = "timed"
@@ -366,7 +367,7 @@ scopes = ["trader"]
 
     def state_files(self):
         """The files that hold nonces."""
-        return sorted(it for it in self.state.iterdir() if it.is_file() and it.name != "lock" and it.stat().st_size)
+        return sorted(it for it in self.state.iterdir() if it.name.startswith("nonce-") and it.stat().st_size)
 
 
 def percentile(values, share):
