@@ -1,6 +1,7 @@
 """A state directory that is full, and a state file that is torn.
 
-1. A full disk is a tmpfs of 64 KiB, filled to the last byte: mounting it needs root.
+1. A full disk is a tmpfs of 128 KiB, filled to the last byte: mounting it needs root. On it no order is placed, because
+   nothing could tell of it afterwards; reads and cancels go on.
 2. What was handed out must stay known: after a restart on the full disk nonces go on above it.
 3. A torn file is the one that a killed proxy left, with one byte turned over, one bit turned over, or cut short. A start
    with it serves; or it ends with `error:` and `hint:` that name the file and a way out; or it serves the other key, logs
@@ -27,13 +28,13 @@ from stage import Caller, Failed, Proxy, Skipped, hold, settled
 
 @contextlib.contextmanager
 def small_disk(stage, name):
-    """A file system of 64 KiB."""
+    """A file system of 128 KiB."""
     if os.geteuid() != 0:
         raise Skipped("mounting a small file system needs root")
     place = stage.directory / name
     place.mkdir(mode=0o700)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", place], capture_output=True, text=True, check=False,
+        ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0700", "tmpfs", place], capture_output=True, text=True, check=False,
     )
     if mounted.returncode:
         raise Skipped(f"mounting is not possible here: {mounted.stderr.strip()}")
@@ -66,17 +67,26 @@ def fill(place):
         probe.unlink(missing_ok=True)
 
 
-def calls(proxy, prefix, seconds):
-    """Orders and reads on both keys for a while. How many there were, and what failed when."""
+def calls(proxy, prefix, seconds, full=False):
+    """Orders, reads and cancels on both keys for a while. How many there were, and what failed when.
+
+    On a full disk an order is to be refused for that reason, and nothing else is to be refused.
+    """
     callers = [proxy.caller(keep=True), proxy.caller(timed=True, keep=True)]
     n, faults, began = 0, [], time.monotonic()
     while time.monotonic() - began < seconds:
         for index, caller in enumerate(callers):
             n += 1
             try:
-                order = n % 4 < 2
-                answer = caller.order(f"{prefix}-{index}-{n}") if order else caller.call("POST", "/v1/balances", {})
-                said = None if answer.status == 200 else f"{answer.status} {answer.cause()}"
+                order, expected = n % 4 < 2, (200, "")
+                if order:
+                    answer = caller.order(f"{prefix}-{index}-{n}")
+                    expected = (503, "audit-unavailable") if full else expected
+                elif n % 8 < 4:
+                    answer = caller.call("POST", "/v1/balances", {})
+                else:
+                    answer, expected = caller.call("POST", "/v1/order/cancel", {"order_id": 1}), (404, "")
+                said = None if (answer.status, answer.cause()) == expected else f"{answer.status} {answer.cause()}"
             except (OSError, http.client.HTTPException) as fault:
                 said = type(fault).__name__
             if said:
@@ -102,21 +112,28 @@ def on_full_disk(stage, proxy, place):
     settled(proxy, proxy.caller(timed=True))
     fill(place)
     seconds = 6 if stage.quick else 15
-    n, faults = calls(proxy, "full", seconds)
-    hold(not faults, f"{len(faults)} of {n} calls on the full disk failed, the first: {faults[:1]}")
+    # Until the first line that does not fit, orders may still go.
+    calls(proxy, "filling", 1)
+    n, faults = calls(proxy, "full", seconds, full=True)
+    hold(not faults, f"{len(faults)} of {n} calls on the full disk were not as expected, the first: {faults[:1]}")
     proxy.kill()
     proxy.up()
     back = settled(proxy)
-    again, faults = calls(proxy, "again", 3)
-    hold(not faults, f"after a restart on the full disk {len(faults)} of {again} calls failed, the first: {faults[:1]}")
-    hold(proxy.end() == 0, "it did not drain on the full disk")
+    again, faults = calls(proxy, "again", 3, full=True)
+    hold(not faults, f"after a restart on the full disk {len(faults)} of {again} calls were not as expected, the first: {faults[:1]}")
+    (place / "filler").unlink()
+    time.sleep(2)
+    with_room, faults = calls(proxy, "room", 3)
+    hold(not faults, f"with room made {len(faults)} of {with_room} calls failed, the first: {faults[:1]}")
+    hold(proxy.end() == 0, "it did not drain")
     proxy.up()
     settled(proxy)
     proxy.metrics()
     tallies = judged(ledger.new(), proxy)
     return (
-        f"{n} of {n} calls in {seconds} s on a disk filled to the last byte, half of them orders; after `kill -9` the first call "
-        f"in {back:.1f} s, then {again} of {again}; {sum(it.arrivals for it in tallies)} nonces, 0 repeated, 0 fell"
+        f"{n} of {n} calls in {seconds} s on a disk filled to the last byte: orders refused (audit-unavailable), reads and cancels "
+        f"answered; after `kill -9` the first call in {back:.1f} s, then {again} of {again}; with room made {with_room} of "
+        f"{with_room}, orders too; {sum(it.arrivals for it in tallies)} nonces, 0 repeated, 0 fell"
     )
 
 
@@ -199,7 +216,9 @@ class Tearer:
 
     def restore(self):
         for path in self.proxy.state.iterdir():
-            if path not in self.whole and path.name != "lock":
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path not in self.whole and path.name != "lock":
                 path.unlink()
         for path, text in self.whole.items():
             path.write_bytes(text)
