@@ -1,9 +1,8 @@
 //! Puts the parts together, starts them, and ends them in order.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -16,15 +15,16 @@ use crate::call::KeyName;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::egress::{Arriving, BadAnchor, Destination, Egress};
-use crate::inbound::{self, Crowd, Directory, Doors, Throttle};
+use crate::inbound::{self, Crowd, Doors, Throttle};
 use crate::journal::{Damage, StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
 use crate::observe::{Metrics, Observer};
 use crate::process;
 use crate::provider::{Environment, Key, Routes};
-use crate::proxy::{Client, Deadlines, KeyRing, Proxy};
+use crate::proxy::{Deadlines, Proxy};
 use crate::ready::Ready;
+use crate::roster::{KeyRing, Rings, Roster};
 use crate::task::{self, Drained, Tasks};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -61,9 +61,6 @@ struct Tended {
     lane: Arc<Lane>,
     tending: JoinHandle<()>,
 }
-
-/// The keys of an upstream, by their place in the configuration.
-type Rings = BTreeMap<usize, Arc<KeyRing>>;
 
 /// Why the proxy does not start.
 #[derive(Debug, thiserror::Error)]
@@ -271,14 +268,13 @@ impl Parts<'_> {
             let lane = found.map(|(kept, marks)| {
                 Lane::new(key.name.clone(), how, kept, clock, Box::new(marks))
             });
-            let users = self.config.clients.iter().filter(|it| it.key == index).count();
             self.observer.metrics.key(&key.name);
             let key = Key {
                 name: key.name.clone(),
                 credential: Arc::clone(&key.credential),
                 account: key.account.clone(),
             };
-            rings.insert(index, Arc::new(KeyRing { key, lane, shared: users > 1 }));
+            rings.insert(index, Arc::new(KeyRing { key, lane }));
         }
         Ok(rings)
     }
@@ -290,7 +286,7 @@ impl Parts<'_> {
         server_clock: Arc<ServerClock>,
         tasks: Tasks,
     ) -> Result<Proxy, StartError> {
-        let (directory, clients) = self.clients(rings);
+        let roster = Arc::new(Roster::of(self.config, rings));
         let destination = Destination {
             authority: upstream.rest.authority.clone(),
             anchors: upstream.ca.clone(),
@@ -304,8 +300,7 @@ impl Parts<'_> {
             routes: Routes::new(known.chain(&upstream.operations)),
             doors: doors(upstream),
             public: upstream.public,
-            directory,
-            clients,
+            roster: RwLock::new(roster),
             egress,
             egress_ip: upstream.bind.map(|it| it.to_string().into()),
             deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },
@@ -317,15 +312,6 @@ impl Parts<'_> {
             observer: Arc::clone(&self.observer),
             tasks,
         })
-    }
-
-    fn clients(&self, rings: &Rings) -> (Directory, Vec<Client>) {
-        let of_this = self.config.clients.iter().filter_map(|it| {
-            let key = Arc::clone(rings.get(&it.key)?);
-            Some((it, Client { grant: it.grant.clone(), key }))
-        });
-        let (known, clients): (Vec<_>, Vec<_>) = of_this.unzip();
-        (Directory::of(&known), clients)
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! From the ground up: words (`call`, `clock`, `json`, `secret`), judgement (`policy`, `diagnose`),
 //! allocation (`limit`, `nonce`), upstreams (`provider`), wires (`message`, `task`, `config`, `egress`,
-//! `inbound`, `journal`), outcome (`refusal`, `ready`, `observe`, `answer`), assembly (`proxy`, `admin`,
+//! `inbound`, `journal`), outcome (`roster`, `refusal`, `ready`, `observe`, `answer`), assembly (`proxy`, `admin`,
 //! `app`), front (`simulator`, `cli`).
 
 #![forbid(unsafe_code)]
@@ -37,6 +37,7 @@ mod provider;
 mod proxy;
 mod ready;
 mod refusal;
+mod roster;
 mod secret;
 pub mod simulator;
 mod task;

@@ -7,7 +7,7 @@
 //! with it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -18,16 +18,16 @@ use crate::answer::{self, Circumstances, Received};
 use crate::call::{Call, Identity, Outcome};
 use crate::clock::Clock;
 use crate::egress::{Arriving, Egress, SendError, SendFault};
-use crate::inbound::{self, Caller, Claim, Directory, Doors, Replays, Throttle, Unidentified};
-use crate::journal::Damage;
+use crate::inbound::{self, Caller, Claim, Doors, Replays, Throttle, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message::Body;
-use crate::nonce::{Busy, Lane, LaneView, Next, Reading, ServerClock, Turn, Verdict};
+use crate::nonce::{Lane, LaneView, Next, Reading, ServerClock, Turn, Verdict};
 use crate::observe::{Observer, Record};
-use crate::policy::{self, Grant, KeyFacts};
+use crate::policy::{self, KeyFacts};
 use crate::provider::{Asked, Key, Provider, Routes, Signed, Wire};
 use crate::ready::Ready;
 use crate::refusal::Refusal;
+use crate::roster::{Client, KeyRing, Roster};
 use crate::task::{Panicked, Tasks};
 
 /// How often a request that found a dead connection, and so was not sent, is tried again: with a fresh
@@ -37,8 +37,8 @@ const MAX_RECONNECTS: u32 = 2;
 /// so that they hear that nothing was sent.
 const LANE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// One upstream, with everyone who may call it. Immutable, but for lanes, replays, the throttle
-/// and metrics.
+/// One upstream, with everyone who may call it. Immutable, but for the roster, lanes, replays, the
+/// throttle and metrics.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) provider: &'static dyn Provider,
@@ -46,9 +46,8 @@ pub(crate) struct Proxy {
     pub(crate) doors: Doors,
     /// Whether public data needs no client.
     pub(crate) public: bool,
-    pub(crate) directory: Directory,
-    /// In the order of the directory's entries.
-    pub(crate) clients: Vec<Client>,
+    /// Held only to clone or to replace what is in it.
+    pub(crate) roster: RwLock<Arc<Roster>>,
     pub(crate) egress: Egress,
     pub(crate) egress_ip: Option<Arc<str>>,
     pub(crate) deadlines: Deadlines,
@@ -59,21 +58,6 @@ pub(crate) struct Proxy {
     pub(crate) throttle: Throttle,
     pub(crate) observer: Arc<Observer>,
     pub(crate) tasks: Tasks,
-}
-
-#[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) grant: Grant,
-    pub(crate) key: Arc<KeyRing>,
-}
-
-/// A key, its lane, and whether more than one client uses it.
-#[derive(Debug)]
-pub(crate) struct KeyRing {
-    pub(crate) key: Key,
-    /// Without a lane there is no turn, and without a turn no signature.
-    pub(crate) lane: Result<Arc<Lane>, Damage>,
-    pub(crate) shared: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -180,6 +164,9 @@ impl Proxy {
         peer: SocketAddr,
         record: &mut Record,
     ) -> Result<Cleared, Refusal> {
+        // One policy for the whole request, whatever is reloaded meanwhile.
+        let roster = self.roster();
+
         // Did a program send this, and to us?
         let target = inbound::target(head, &self.doors)?;
         if head.headers.contains_key(http::header::UPGRADE) {
@@ -191,7 +178,7 @@ impl Proxy {
         let (method, path) = (head.method.as_str(), target.path.as_str());
         let public =
             self.public && self.provider.is_public(&self.routes, method, path, &head.headers);
-        let caller = self.identify(&head.headers, peer, public, record)?;
+        let caller = self.identify(&roster, &head.headers, peer, public, record)?;
 
         // What for?
         let body = inbound::body(&head.headers, body).await?;
@@ -215,23 +202,24 @@ impl Proxy {
             return Ok(Cleared { admission, key: None, claim: None, forwarded });
         }
         let caller = caller.ok_or(Unidentified::Missing)?;
-        let Client { grant, key } = self.client(&caller)?;
-        let key = (!unsigned).then(|| Arc::clone(key));
-        record.facts.key = key.as_ref().map(|it| it.key.name.clone());
-        let facts = key.as_deref().map_or_else(KeyFacts::default, KeyRing::facts);
-        let permit = policy::decide(grant, facts, &caller.who, call)?;
+        let client = known(&roster, &caller)?;
+        let key = (!unsigned).then(|| Arc::clone(&client.key));
+        record.facts.key = key.as_ref().map(|it| it.name().clone());
+        let facts = if unsigned { KeyFacts::default() } else { client.key_facts() };
+        let permit = policy::decide(&client.grant, facts, &caller.who, call)?;
         let claim = self.claim(permit.call(), &caller, &head.headers)?;
         Ok(Cleared { admission: limit::admit(permit), key, claim, forwarded })
     }
 
     fn identify(
         &self,
+        roster: &Roster,
         headers: &HeaderMap,
         peer: SocketAddr,
         public: bool,
         record: &mut Record,
     ) -> Result<Option<Caller>, Refusal> {
-        let found = self.directory.identify(self.provider, headers, peer.ip(), self.clock.wall());
+        let found = roster.directory.identify(self.provider, headers, peer.ip(), self.clock.wall());
         match &found {
             Ok(caller) => record.client(caller.who.client()),
             Err(Unidentified::Expired { client } | Unidentified::Address { client, .. }) => {
@@ -247,11 +235,6 @@ impl Proxy {
                 Err(self.throttle.weigh(unidentified, peer.ip(), now).into())
             }
         }
-    }
-
-    fn client(&self, caller: &Caller) -> Result<&Client, Refusal> {
-        let missing = Refusal::Internal { outcome: Outcome::NotSent };
-        self.clients.get(caller.index).ok_or(missing)
     }
 
     /// A signed request that changes something counts once. A read may repeat.
@@ -439,6 +422,16 @@ impl Proxy {
         answer::explain(self.provider, received, about, record)
     }
 
+    /// Everyone who may call, and what they hold, at this moment.
+    pub(crate) fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.roster.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these. Requests in flight keep those that they began with.
+    pub(crate) fn enlist(&self, roster: Arc<Roster>) {
+        *self.roster.write().unwrap_or_else(PoisonError::into_inner) = roster;
+    }
+
     pub(crate) fn reading(&self) -> Reading {
         Reading { wall: self.clock.wall(), monotonic: self.clock.monotonic() }
     }
@@ -451,24 +444,15 @@ enum Learned {
     Rejected(Box<Received>),
 }
 
-impl KeyRing {
-    fn lane(&self) -> Result<&Arc<Lane>, Busy> {
-        self.lane.as_ref().map_err(|_| Busy::Damaged { key: self.key.name.clone() })
-    }
-
-    fn facts(&self) -> KeyFacts<'_> {
-        KeyFacts {
-            shared: self.shared,
-            master: self.key.credential.is_master(),
-            account: self.key.account.as_deref(),
-        }
-    }
-}
-
 impl Deadlines {
     fn of(self, call: &Call) -> Duration {
         if call.effect.mutates() { self.order } else { self.read }
     }
+}
+
+/// The client that the roster's own directory has named.
+fn known<'a>(roster: &'a Roster, caller: &Caller) -> Result<&'a Client, Refusal> {
+    roster.clients.get(caller.index).ok_or(Refusal::Internal { outcome: Outcome::NotSent })
 }
 
 fn refused(fault: SendError, call: &Call) -> Refusal {

@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["message"],
     &["config"],
     &["egress", "inbound", "journal", "simulator"],
-    &["refusal"],
+    &["refusal", "roster"],
     &["ready", "observe"],
     &["answer"],
     &["proxy"],
