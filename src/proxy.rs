@@ -6,7 +6,6 @@
 //! turn on it is *carried*: who goes away in the middle of an order does not take the order's outcome
 //! with it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,9 @@ use crate::answer::{self, Circumstances, Received};
 use crate::call::{Call, Identity, Outcome};
 use crate::clock::Clock;
 use crate::egress::{Arriving, Egress, SendError, SendFault};
-use crate::inbound::{self, Caller, Claim, Directory, Doors, Replays, Throttle, Unidentified};
+use crate::inbound::{
+    self, Caller, Claim, Directory, Doors, Peer, Replays, Throttle, Unidentified,
+};
 use crate::journal::Damage;
 use crate::limit::{self, Admission};
 use crate::message::Body;
@@ -111,13 +112,13 @@ impl Proxy {
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response<Body> {
-        let mut record = self.observer.begin(request.method().as_str(), peer.ip());
+        let mut record = self.observer.begin(request.method().as_str(), &peer);
         let as_proxy = request.uri().authority().is_some();
         let (head, mut body) = request.into_parts();
         let Started { go, mut claim, forwarded } =
-            match self.start(&head, &mut body, peer, &mut record).await {
+            match self.start(&head, &mut body, &peer, &mut record).await {
                 Ok(started) => started,
                 Err(refusal) => {
                     let reusable = inbound::drain(&mut body).await;
@@ -155,7 +156,7 @@ impl Proxy {
         &self,
         head: &Parts,
         body: &mut Incoming,
-        peer: SocketAddr,
+        peer: &Peer,
         record: &mut Record,
     ) -> Result<Started, Refusal> {
         let Cleared { admission, key, claim, forwarded } =
@@ -177,7 +178,7 @@ impl Proxy {
         &self,
         head: &Parts,
         body: &mut Incoming,
-        peer: SocketAddr,
+        peer: &Peer,
         record: &mut Record,
     ) -> Result<Cleared, Refusal> {
         // Did a program send this, and to us?
@@ -227,16 +228,18 @@ impl Proxy {
     fn identify(
         &self,
         headers: &HeaderMap,
-        peer: SocketAddr,
+        peer: &Peer,
         public: bool,
         record: &mut Record,
     ) -> Result<Option<Caller>, Refusal> {
-        let found = self.directory.identify(self.provider, headers, peer.ip(), self.clock.wall());
+        let found = self.directory.identify(self.provider, headers, peer, self.clock.wall());
         match &found {
             Ok(caller) => record.client(caller.who.client()),
-            Err(Unidentified::Expired { client } | Unidentified::Address { client, .. }) => {
-                record.client(client);
-            }
+            Err(
+                Unidentified::Expired { client }
+                | Unidentified::Outdated { client, .. }
+                | Unidentified::Address { client, .. },
+            ) => record.client(client),
             Err(_) => {}
         }
         match found {
@@ -244,7 +247,7 @@ impl Proxy {
             Err(_) if public => Ok(None),
             Err(unidentified) => {
                 let now = self.clock.monotonic();
-                Err(self.throttle.weigh(unidentified, peer.ip(), now).into())
+                Err(self.throttle.weigh(unidentified, peer, now).into())
             }
         }
     }
