@@ -1,6 +1,5 @@
 //! The admin listener: probes and metrics. Loopback only, and never a browser's foreign page.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
@@ -10,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::answer;
-use crate::inbound::{self, BadHead, Crowd, Doors, Misdirected, Unheard};
+use crate::inbound::{self, BadHead, Crowd, Doors, Misdirected, Peer, Unheard};
 use crate::message::{self, Body};
 use crate::observe::Observer;
 use crate::proxy::Proxy;
@@ -28,7 +27,7 @@ pub(crate) struct Face {
 }
 
 pub(crate) async fn serve(listener: TcpListener, face: Face, stop: watch::Receiver<bool>) {
-    let handle = move |mut request: Request<Incoming>, _peer: SocketAddr| {
+    let handle = move |mut request: Request<Incoming>, _peer: Peer| {
         let answer = face.answer(&request);
         async move {
             let reusable = inbound::drain(request.body_mut()).await;

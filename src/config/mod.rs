@@ -9,6 +9,7 @@
 mod check;
 mod environment;
 mod file;
+mod listen;
 mod problem;
 mod read;
 mod source;
@@ -35,6 +36,7 @@ use crate::policy::Grant;
 use crate::provider::{Environment, Provider};
 use crate::secret::{Credential, TokenHash};
 
+pub(crate) use self::listen::{Listen, Tls, UnixSocket};
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::source::{Lookup, ProcessEnvironment};
 
@@ -92,7 +94,7 @@ pub(crate) struct Upstream {
     /// Further trust anchors. Only with an address of the operator's own.
     pub(crate) ca: Vec<CertificateDer<'static>>,
     /// At least one; no other upstream has any of them.
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<Listen>,
     /// Names this listener answers to beside loopback and the upstream's own. Lower case.
     pub(crate) hosts: Vec<String>,
     /// Whether public data is for everyone.
@@ -164,13 +166,34 @@ pub(crate) struct Client {
     pub(crate) from: Vec<ipnet::IpNet>,
 }
 
-/// How a client shows who it is.
+/// How a client shows who it is, and until when that counts.
 #[derive(Clone, Debug)]
-pub(crate) enum ClientCredential {
+pub(crate) struct ClientCredential {
+    pub(crate) proof: Proof,
+    /// Its own end, beside the client's.
+    pub(crate) expires: Option<UnixMicros>,
+}
+
+impl From<Proof> for ClientCredential {
+    fn from(proof: Proof) -> Self {
+        Self { proof, expires: None }
+    }
+}
+
+/// What there is to show.
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
     Token(TokenHash),
     /// A pair that only the proxy knows.
     StandIn(Arc<Credential>),
-    /// It presents nothing. On loopback only.
+    /// Who is at the other end of a unix socket: at least one of the two.
+    User {
+        uid: Option<u32>,
+        gid: Option<u32>,
+    },
+    /// A name in a verified client certificate.
+    Certificate(String),
+    /// It presents nothing. On loopback and unix sockets only.
     None,
 }
 
