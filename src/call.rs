@@ -283,6 +283,16 @@ pub(crate) struct Withdrawal {
 }
 
 words! {
+    /// What an operator has stopped.
+    Freeze {
+        No = "no",
+        /// Whatever changes something, but for cancels and heartbeats.
+        Risk = "risk",
+        Everything = "everything",
+    }
+}
+
+words! {
     /// How a request ended upstream.
     Outcome {
         NotSent = "not_sent",

@@ -18,6 +18,7 @@ use crate::answer::{self, Circumstances, Received};
 use crate::call::{Call, Identity, Outcome};
 use crate::clock::Clock;
 use crate::egress::{Arriving, Egress, SendError, SendFault};
+use crate::freeze::Freezer;
 use crate::inbound::{self, Caller, Claim, Doors, Replays, Throttle, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message::Body;
@@ -48,6 +49,7 @@ pub(crate) struct Proxy {
     pub(crate) public: bool,
     /// Held only to clone or to replace what is in it.
     pub(crate) roster: RwLock<Arc<Roster>>,
+    pub(crate) freezer: Arc<Freezer>,
     pub(crate) egress: Egress,
     pub(crate) egress_ip: Option<Arc<str>>,
     pub(crate) deadlines: Deadlines,
@@ -206,6 +208,7 @@ impl Proxy {
         let key = (!unsigned).then(|| Arc::clone(&client.key));
         record.facts.key = key.as_ref().map(|it| it.name().clone());
         let facts = if unsigned { KeyFacts::default() } else { client.key_facts() };
+        policy::not_frozen(self.freezer.of(&client.id), &caller.who, &call)?;
         let permit = policy::decide(&client.grant, facts, &caller.who, call)?;
         let claim = self.claim(permit.call(), &caller, &head.headers)?;
         Ok(Cleared { admission: limit::admit(permit), key, claim, forwarded })

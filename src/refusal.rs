@@ -327,6 +327,7 @@ fn denied(it: &Denial) -> Answered {
             Cause::CancelAllShared,
             "give the client a key of its own, or set its `cancel_all = \"shared\"`",
         ),
+        Denial::Frozen { .. } => (Cause::ClientFrozen, "the operator lifts it with `geminid thaw`"),
     };
     no(403, cause, "MissingRole", fix)
 }

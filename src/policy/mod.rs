@@ -5,12 +5,14 @@
 //! 3. A withdrawal needs an entry with its currency, network, address and memo, whatever the scopes
 //!    say; who presents no credential moves no money at all.
 //! 4. A sub-account must be the key's own or be named in `accounts`.
-//! 5. What reaches every order of a key needs the key alone, or `cancel_all = "shared"`.
+//! 5. Who is frozen takes no new risk; cancels, heartbeats and reads go on, unless everything is frozen.
+//! 6. What reaches every order of a key needs the key alone, or `cancel_all = "shared"`.
 
 mod grant;
 
 use crate::call::{
-    Call, ClientId, Effect, Identified, Identity, OperationName, Scope, Withdrawal, shown,
+    Call, ClientId, Effect, Freeze, Identified, Identity, OperationName, Priority, Scope,
+    Withdrawal, shown,
 };
 
 pub(crate) use self::grant::{Bundle, CancelAll, Destination, Grant};
@@ -55,6 +57,8 @@ pub(crate) enum Denial {
         "{operation} would cancel orders of other clients, which use the same key as `{client}`"
     )]
     CancelAll { client: ClientId, operation: OperationName },
+    #[error("client `{client}` is frozen{}", if *everything { ", reads and cancels included" } else { "" })]
+    Frozen { client: ClientId, everything: bool },
 }
 
 /// Allows or denies `call` to a client that holds `grant`.
@@ -96,6 +100,18 @@ pub(crate) fn decide(
         return Err(Denial::CancelAll { client: client(), operation: operation() });
     }
     Ok(Permit { call })
+}
+
+/// Whether the operator lets this call go on.
+pub(crate) fn not_frozen(freeze: Freeze, who: &Identified, call: &Call) -> Result<(), Denial> {
+    let eases = matches!(call.operation.priority, Priority::Cancel | Priority::Heartbeat);
+    let stopped = match freeze {
+        Freeze::No => false,
+        Freeze::Risk => call.effect.mutates() && !eases,
+        Freeze::Everything => true,
+    };
+    let everything = freeze == Freeze::Everything;
+    if stopped { Err(Denial::Frozen { client: who.client().clone(), everything }) } else { Ok(()) }
 }
 
 /// Allows public data to anyone, and nothing else.
