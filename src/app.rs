@@ -6,7 +6,6 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Overrides};
 use crate::egress::{Arriving, BadAnchor, Destination, Egress};
 use crate::freeze::Freezer;
-use crate::inbound::{self, Crowd, Doors, Throttle};
+use crate::inbound::{self, Bound, Crowd, Doors, Listener, Throttle, Unbound};
 use crate::journal::{Damage, StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
@@ -46,7 +45,7 @@ const MAX_PUBLIC: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Running {
     /// Where each upstream is served, in the order of the configuration.
-    pub(crate) addresses: Vec<(String, SocketAddr)>,
+    pub(crate) addresses: Vec<(String, Bound)>,
     pub(crate) admin: SocketAddr,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
@@ -70,7 +69,7 @@ struct Tended {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("cannot listen on {0}")]
-    Listen(io::Error),
+    Listen(#[from] Unbound),
     #[error("the operator token cannot be written: {0}")]
     Token(io::Error),
     #[error("cannot start a thread: {0}")]
@@ -111,7 +110,7 @@ impl StartError {
     #[must_use]
     pub(crate) fn hint(&self) -> String {
         let hint = match self {
-            Self::Listen(_) => "end what listens there, or set another address with `listen`",
+            Self::Listen(unbound) => return unbound.hint(),
             Self::Token(_) => "see that the state directory can be written, and has room",
             Self::Thread(_) => "raise the limit of processes (`ulimit -u`, or the container's)",
             Self::Damaged(NoKeyLeft(keys)) => return way_out(keys),
@@ -191,16 +190,16 @@ pub(crate) async fn start(
     for ((upstream, rings), clock) in config.upstreams.iter().zip(&rings).zip(clocks) {
         let proxy = Arc::new(parts.proxy(upstream, rings, clock, tasks.clone())?);
         lanes.extend(lanes_of(rings).map(|lane| tend(lane, &proxy)));
-        for address in &upstream.listen {
-            let listener = inbound::bind(*address).await.map_err(StartError::Listen)?;
-            addresses.push((upstream.name.clone(), local(&listener)?));
+        for listen in &upstream.listen {
+            let listener = Listener::open(listen).await?;
+            addresses.push((upstream.name.clone(), listener.bound()?));
             servers.push(serve(listener, &crowd, Arc::clone(&proxy), &stop));
         }
         task::spawn("first answer", learn_the_time(Arc::clone(&proxy), stop.subscribe()));
         proxies.push(proxy);
     }
-    let listener = inbound::bind(config.admin).await.map_err(StartError::Listen)?;
-    let admin = local(&listener)?;
+    let listener = inbound::bind(config.admin).await.map_err(Unbound::from)?;
+    let admin = listener.local_addr().map_err(Unbound::from)?;
     let served = proxies.iter().cloned().zip(rings).collect();
     let reload = Reload::new(config, overrides, served, Arc::clone(&observer));
     let face = admin::Face {
@@ -218,9 +217,13 @@ pub(crate) async fn start(
 }
 
 impl Running {
-    /// Where the first upstream is served.
+    /// Where the first upstream is served without TLS.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.addresses.first().map_or(self.admin, |(_, it)| *it)
+        let plain = |(_, it): &(String, Bound)| match it {
+            Bound::Tcp(address) => Some(*address),
+            Bound::Tls(_) | Bound::Unix(_) => None,
+        };
+        self.addresses.iter().find_map(plain).unwrap_or(self.admin)
     }
 
     /// Takes up the clients of a changed configuration.
@@ -366,7 +369,7 @@ fn doors(upstream: &config::Upstream) -> Doors {
 }
 
 fn serve(
-    listener: TcpListener,
+    listener: Listener,
     crowd: &Arc<Crowd>,
     proxy: Arc<Proxy>,
     stop: &watch::Sender<bool>,
@@ -434,8 +437,4 @@ async fn ask_for_the_time(proxy: &Proxy) {
             proxy.ready.failed(fault.kind);
         }
     }
-}
-
-fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(StartError::Listen)
 }

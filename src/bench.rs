@@ -19,9 +19,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::call::{Call, ClientId, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};
-use crate::config::{Client, ClientCredential, LogFormat};
+use crate::config::{Client, LogFormat, Proof};
 use crate::diagnose::{self, Evidence, Report, annotate, read_body};
-use crate::inbound::{self, Directory, Framing};
+use crate::inbound::{self, Directory, Framing, Peer};
 use crate::journal::{self, StateDir};
 use crate::limit;
 use crate::nonce::{
@@ -34,7 +34,8 @@ use crate::secret::{Credential, TokenHash};
 use crate::task;
 
 const NOW: UnixMicros = UnixMicros::from_secs(1_795_219_200);
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const HERE: Peer =
+    Peer { address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), user: None, certificate: None };
 
 /// A key, prepared as the proxy keeps it; or a stand-in pair, prepared as a bot does.
 #[derive(Debug)]
@@ -197,12 +198,12 @@ impl Clients {
         let grant = Grant::of([Scope::OrdersCreate, Scope::OrdersRead, Scope::BalancesRead]);
         let client = |n: usize| {
             let pair = Credential::new(Self::key(n), &SecretString::from(Self::secret(n)));
-            let token = ClientCredential::Token(TokenHash::of(Self::token(n).as_bytes()));
+            let token = Proof::Token(TokenHash::of(Self::token(n).as_bytes()));
             Client {
                 id: ClientId::new(&format!("bot-{n}")),
                 key: 0,
                 grant: grant.clone(),
-                credentials: vec![token, ClientCredential::StandIn(Arc::new(pair))],
+                credentials: vec![token.into(), Proof::StandIn(Arc::new(pair)).into()],
                 expires: None,
                 from: Vec::new(),
             }
@@ -243,7 +244,7 @@ impl Clients {
 
     #[must_use]
     pub fn identify(&self, headers: &HeaderMap) -> Option<Caller> {
-        self.directory.identify(exchange(), headers, HERE, NOW).ok().map(Caller)
+        self.directory.identify(exchange(), headers, &HERE, NOW).ok().map(Caller)
     }
 
     #[must_use]
@@ -412,7 +413,7 @@ impl Records {
 
     /// One request, from its beginning to its line.
     pub fn tell(&self, caller: &Caller, read: &Read) {
-        let mut record = self.observer.begin("POST", HERE);
+        let mut record = self.observer.begin("POST", &HERE);
         record.client(caller.0.who.client());
         record.call(&read.0);
         record.facts.key = Some(self.key.clone());

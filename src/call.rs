@@ -322,6 +322,10 @@ words! {
     Identity {
         Token = "token",
         StandIn = "stand-in",
+        /// The user or the group at the other end of a unix socket.
+        User = "uid",
+        /// A name in the certificate of a TLS connection.
+        Certificate = "certificate",
         /// It presented nothing, where that is allowed.
         Nothing = "none",
     }

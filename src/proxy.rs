@@ -6,7 +6,6 @@
 //! turn on it is *carried*: who goes away in the middle of an order does not take the order's outcome
 //! with it.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::call::{Call, Identity, Outcome};
 use crate::clock::Clock;
 use crate::egress::{Arriving, Egress, SendError, SendFault};
 use crate::freeze::Freezer;
-use crate::inbound::{self, Caller, Claim, Doors, Replays, Throttle, Unidentified};
+use crate::inbound::{self, Caller, Claim, Doors, Peer, Replays, Throttle, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message::Body;
 use crate::nonce::{Lane, LaneView, Next, Reading, ServerClock, Turn, Verdict};
@@ -97,13 +96,13 @@ impl Proxy {
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response<Body> {
-        let mut record = self.observer.begin(request.method().as_str(), peer.ip());
+        let mut record = self.observer.begin(request.method().as_str(), &peer);
         let as_proxy = request.uri().authority().is_some();
         let (head, mut body) = request.into_parts();
         let Started { go, mut claim, forwarded } =
-            match self.start(&head, &mut body, peer, &mut record).await {
+            match self.start(&head, &mut body, &peer, &mut record).await {
                 Ok(started) => started,
                 Err(refusal) => {
                     let reusable = inbound::drain(&mut body).await;
@@ -141,7 +140,7 @@ impl Proxy {
         &self,
         head: &Parts,
         body: &mut Incoming,
-        peer: SocketAddr,
+        peer: &Peer,
         record: &mut Record,
     ) -> Result<Started, Refusal> {
         let Cleared { admission, key, claim, forwarded } =
@@ -163,7 +162,7 @@ impl Proxy {
         &self,
         head: &Parts,
         body: &mut Incoming,
-        peer: SocketAddr,
+        peer: &Peer,
         record: &mut Record,
     ) -> Result<Cleared, Refusal> {
         // One policy for the whole request, whatever is reloaded meanwhile.
@@ -218,16 +217,18 @@ impl Proxy {
         &self,
         roster: &Roster,
         headers: &HeaderMap,
-        peer: SocketAddr,
+        peer: &Peer,
         public: bool,
         record: &mut Record,
     ) -> Result<Option<Caller>, Refusal> {
-        let found = roster.directory.identify(self.provider, headers, peer.ip(), self.clock.wall());
+        let found = roster.directory.identify(self.provider, headers, peer, self.clock.wall());
         match &found {
             Ok(caller) => record.client(caller.who.client()),
-            Err(Unidentified::Expired { client } | Unidentified::Address { client, .. }) => {
-                record.client(client);
-            }
+            Err(
+                Unidentified::Expired { client }
+                | Unidentified::Outdated { client, .. }
+                | Unidentified::Address { client, .. },
+            ) => record.client(client),
             Err(_) => {}
         }
         match found {
@@ -235,7 +236,7 @@ impl Proxy {
             Err(_) if public => Ok(None),
             Err(unidentified) => {
                 let now = self.clock.monotonic();
-                Err(self.throttle.weigh(unidentified, peer.ip(), now).into())
+                Err(self.throttle.weigh(unidentified, peer, now).into())
             }
         }
     }

@@ -244,14 +244,14 @@ fn unidentified(it: &Unidentified) -> Answered {
                 "correct the credential and then come back; a valid one is not held up",
             )
         },
-        Unidentified::Expired { .. } => {
-            no(401, Cause::ClientExpired, "InvalidApiKey", "set a later `expires` for the client")
+        Unidentified::Expired { .. } | Unidentified::Outdated { .. } => {
+            no(401, Cause::ClientExpired, "InvalidApiKey", "set a later `expires`, or replace it")
         }
         Unidentified::Address { .. } => no(
             403,
             Cause::ClientAddressRefused,
             "RemoteAddressForbidden",
-            "add the address to the client's `from`",
+            "add the address to the client's `from`; a unix socket has none, and needs a client without",
         ),
     }
 }

@@ -103,6 +103,8 @@ impl Credential {
     }
 
     fn signature(&self, message: &[u8]) -> Vec<u8> {
+        #[cfg(test)]
+        WORK.set(WORK.get() + 1);
         let tag = self.mac.clone().chain_update(message).finalize().into_bytes();
         hex(&tag)
     }
@@ -213,6 +215,8 @@ impl TokenHash {
 
     /// The hash of a token that a client presents.
     pub(crate) fn of(token: &[u8]) -> Self {
+        #[cfg(test)]
+        WORK.set(WORK.get() + 1);
         Self(Sha256::digest(token).into())
     }
 
@@ -231,6 +235,17 @@ impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenHash").finish_non_exhaustive()
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static WORK: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How many signatures and hashes of tokens this thread has computed.
+#[cfg(test)]
+pub(crate) fn work() -> u64 {
+    WORK.get()
 }
 
 fn hex(bytes: &[u8]) -> Vec<u8> {

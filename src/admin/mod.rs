@@ -5,7 +5,6 @@
 mod command;
 pub(crate) mod token;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
@@ -19,7 +18,7 @@ pub(crate) use self::command::{FreezeOrder, ThawOrder};
 use crate::answer;
 use crate::call::Freeze;
 use crate::freeze::Freezer;
-use crate::inbound::{self, BadHead, Crowd, Doors, Misdirected, Unheard};
+use crate::inbound::{self, BadHead, Crowd, Doors, Misdirected, Peer, Unheard};
 use crate::message::{self, Body};
 use crate::observe::Observer;
 use crate::proxy::Proxy;
@@ -45,7 +44,7 @@ pub(crate) struct Face {
 }
 
 pub(crate) async fn serve(listener: TcpListener, face: Face, stop: watch::Receiver<bool>) {
-    let handle = move |mut request: Request<Incoming>, _peer: SocketAddr| {
+    let handle = move |mut request: Request<Incoming>, _peer: Peer| {
         let face = face.clone();
         async move {
             let answer = face.answer(&mut request).await;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Config, Key, Upstream};
+use super::{Config, Key, Listen, Upstream};
 
 /// The sections that differ, but for `clients`.
 pub(crate) fn beyond_clients(old: &Config, new: &Config) -> Vec<&'static str> {
@@ -46,11 +46,24 @@ fn is_same_upstream(old: &Upstream, new: &Upstream) -> bool {
         && *environment == new.environment
         && *rest == new.rest
         && *ca == new.ca
-        && *listen == new.listen
+        && listen.len() == new.listen.len()
+        && listen.iter().zip(&new.listen).all(|(old, new)| is_same_listener(old, new))
         && *hosts == new.hosts
         && *public == new.public
         && *timeout == new.timeout
         && *bind == new.bind
+}
+
+/// Whether it would be bound alike. A certificate is read at the start, whatever its file says later.
+fn is_same_listener(old: &Listen, new: &Listen) -> bool {
+    match (old, new) {
+        (Listen::Tcp(old), Listen::Tcp(new)) => old == new,
+        (Listen::Tls(old, before), Listen::Tls(new, after)) => {
+            old == new && before.asks_clients == after.asks_clients
+        }
+        (Listen::Unix(old), Listen::Unix(new)) => old == new,
+        (Listen::Tcp(_) | Listen::Tls(..) | Listen::Unix(_), _) => false,
+    }
 }
 
 fn is_same_key(old: &Key, new: &Key) -> bool {

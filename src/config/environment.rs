@@ -13,7 +13,7 @@ use super::problem::{Problems, Report, Spot, closest};
 use super::source::{Lookup, Vault, filled, is_set};
 use super::words;
 use super::{
-    Client, ClientCredential, Config, Endpoint, Key, LevelName, Log, LogFormat, Overrides,
+    Client, Config, Endpoint, Key, LevelName, Listen, Log, LogFormat, Overrides, Proof,
     StandInPair, Timeouts, Upstream,
 };
 use crate::call::{ClientId, KeyName};
@@ -72,7 +72,7 @@ fn make(around: &Around<'_>, report: &mut Report<'_>) -> Option<(Config, StandIn
         id: ClientId::new("default"),
         key: 0,
         grant: Grant::of(Bundle::Trader.scopes()),
-        credentials: vec![ClientCredential::StandIn(Arc::new(stand_in))],
+        credentials: vec![Proof::StandIn(Arc::new(stand_in)).into()],
         expires: None,
         from: Vec::new(),
     };
@@ -113,7 +113,7 @@ fn upstream(around: &Around<'_>, report: &mut Report<'_>) -> Option<Upstream> {
         rest: Endpoint::new(host.to_owned(), 443),
         ca: Vec::new(),
         public: listen.iter().all(|it| it.ip().is_loopback()),
-        listen,
+        listen: listen.into_iter().map(Listen::Tcp).collect(),
         hosts: Vec::new(),
         timeout: Timeouts::default(),
         bind: None,

@@ -110,6 +110,7 @@ tables! {
         uid: u32,
         gid: u32,
         cert: String,
+        expires: toml::Value,
     }
     Orders {
         symbols: Vec<Spanned<String>>,

@@ -10,6 +10,7 @@ mod changes;
 mod check;
 mod environment;
 mod file;
+mod listen;
 mod problem;
 mod read;
 mod source;
@@ -37,6 +38,7 @@ use crate::provider::{Environment, Provider};
 use crate::secret::{Credential, TokenHash};
 
 pub(crate) use self::changes::beyond_clients;
+pub(crate) use self::listen::{Listen, Tls, UnixSocket};
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::source::{Lookup, ProcessEnvironment};
 
@@ -94,7 +96,7 @@ pub(crate) struct Upstream {
     /// Further trust anchors. Only with an address of the operator's own.
     pub(crate) ca: Vec<CertificateDer<'static>>,
     /// At least one; no other upstream has any of them.
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<Listen>,
     /// Names this listener answers to beside loopback and the upstream's own. Lower case.
     pub(crate) hosts: Vec<String>,
     /// Whether public data is for everyone.
@@ -166,14 +168,48 @@ pub(crate) struct Client {
     pub(crate) from: Vec<ipnet::IpNet>,
 }
 
-/// How a client shows who it is.
+/// How a client shows who it is, and until when that counts.
 #[derive(Clone, Debug)]
-pub(crate) enum ClientCredential {
+pub(crate) struct ClientCredential {
+    pub(crate) proof: Proof,
+    /// Its own end, beside the client's.
+    pub(crate) expires: Option<UnixMicros>,
+}
+
+impl From<Proof> for ClientCredential {
+    fn from(proof: Proof) -> Self {
+        Self { proof, expires: None }
+    }
+}
+
+/// What there is to show.
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
     Token(TokenHash),
     /// A pair that only the proxy knows.
     StandIn(Arc<Credential>),
-    /// It presents nothing. On loopback only.
+    /// Who is at the other end of a unix socket: at least one of the two.
+    User {
+        uid: Option<u32>,
+        gid: Option<u32>,
+    },
+    /// A name in a verified client certificate.
+    Certificate(String),
+    /// It presents nothing. On loopback and unix sockets only.
     None,
+}
+
+impl Proof {
+    /// What sort of credential it is, and nothing of the credential.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::StandIn(_) => "stand-in",
+            Self::User { .. } => "uid",
+            Self::Certificate(_) => "certificate",
+            Self::None => "none",
+        }
+    }
 }
 
 /// What flags, and the variables of the same names, say in place of the file.

@@ -90,12 +90,24 @@ pub(super) fn decimal(text: &str) -> Result<(), Misread> {
 }
 
 /// The permission bits of a socket file, in octal.
-pub(super) fn mode(text: &str) -> Result<(), Misread> {
+pub(super) fn mode(text: &str) -> Result<u32, Misread> {
     let octal = text.bytes().all(|it| (b'0'..=b'7').contains(&it));
-    if octal && u32::from_str_radix(text, 8).is_ok_and(|mode| mode <= 0o777) {
-        return Ok(());
-    }
-    Err(Misread::new(format!("`{text}` is no file mode"), "three octal digits, such as \"0660\""))
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
+    let hint = "three octal digits, such as \"0660\"";
+    mode.ok_or_else(|| Misread::new(format!("`{text}` is no file mode"), hint))
+}
+
+/// The number of a group by its name, in the text of `/etc/group`.
+pub(super) fn group(name: &str, groups: &str) -> Result<u32, Misread> {
+    let number = |line: &str| {
+        let mut parts = line.split(':');
+        let (first, _password, number) = (parts.next()?, parts.next()?, parts.next()?);
+        (first == name).then(|| number.parse().ok())?
+    };
+    groups.lines().find_map(number).ok_or_else(|| {
+        let message = format!("`{name}` is no group of /etc/group");
+        Misread::new(message, "`getent group NAME` tells its number, such as \"1000\"")
+    })
 }
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Misread> {

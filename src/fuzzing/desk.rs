@@ -2,7 +2,7 @@
 
 use std::future::{Future, ready};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::answer;
 use crate::call::{Call, Identity};
 use crate::config::Config;
 use crate::diagnose;
-use crate::inbound::{self, Crowd, Directory, Doors, Unidentified};
+use crate::inbound::{self, Crowd, Directory, Doors, Peer, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message;
 use crate::nonce::{Keep, Keeping, Kept, Lane, Reading, ServerClock, Setting};
@@ -102,8 +102,8 @@ impl Desk {
         let target = inbound::target(head, &self.doors)?;
         let (method, path) = (head.method.as_str(), target.path.as_str());
         let public = exchange().is_public(&self.routes, method, path, &head.headers);
-        let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let caller = match self.directory.identify(exchange(), &head.headers, peer, NOW) {
+        let peer = Peer::at(Ipv4Addr::LOCALHOST.into());
+        let caller = match self.directory.identify(exchange(), &head.headers, &peer, NOW) {
             Ok(caller) => Some(caller),
             Err(_) if public => None,
             Err(unidentified) => return Err(unidentified.into()),
@@ -222,8 +222,8 @@ pub fn requests(stream: &[u8], piece: usize) -> Vec<(Parts, Option<Bytes>)> {
             Response::new(message::full(""))
         }
     };
-    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let place = Crowd::new(0).admit(peer.ip()).expect("the first one finds a seat");
+    let peer = Peer::at(Ipv4Addr::LOCALHOST.into());
+    let place = Crowd::new(0).admit(peer.source()).expect("the first one finds a seat");
     let (_running, stop) = watch::channel(false);
     let wires = Wires { left: Bytes::copy_from_slice(stream), piece };
     let mut connection = pin!(inbound::connect(wires, (place, peer), handle, stop));

@@ -9,7 +9,6 @@
 
 use std::future::{Future, poll_fn};
 use std::mem;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +28,7 @@ use tokio::sync::watch;
 
 use super::crowd::{Place, Seat};
 use super::gate::{self, Gate};
+use super::peer::Peer;
 use super::traffic::Open;
 use crate::message::{self, Body, BoxError};
 use crate::task;
@@ -40,13 +40,13 @@ const MAX_BUFFER: usize = 64 * 1_024;
 /// the compiler cannot see that it is `Send`.
 pub(crate) fn connect<S, H, F>(
     stream: S,
-    (place, peer): (Place, SocketAddr),
+    (place, peer): (Place, Peer),
     handle: H,
     mut stop: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Send + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let seat = Arc::clone(&place.seat);
@@ -58,7 +58,7 @@ where
         }
     });
     let gate = Gate::new(stream, Arc::clone(&seat));
-    let stage = Stage::Waiting(gate, service(place, peer, handle));
+    let stage = Stage::Waiting(gate, service(place, peer.clone(), handle));
     let mut connection = Connection { stage, seat, peer, ending: false };
     poll_fn(move |context| {
         if !connection.ending && end.as_mut().poll(context).is_ready() {
@@ -71,7 +71,7 @@ where
 struct Connection<S, V: HttpService<Incoming>> {
     stage: Stage<S, V>,
     seat: Arc<Seat>,
-    peer: SocketAddr,
+    peer: Peer,
     ending: bool,
 }
 
@@ -163,7 +163,7 @@ where
 /// What answers the requests of one connection.
 fn service<H, F>(
     place: Place,
-    peer: SocketAddr,
+    peer: Peer,
     handle: H,
 ) -> impl HttpService<
     Incoming,
@@ -172,7 +172,7 @@ fn service<H, F>(
     Future = impl Future<Output = Result<Response<Whole>, BoxError>> + Send,
 > + Send
 where
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Send + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let place = Arc::new(place);
@@ -193,7 +193,8 @@ where
             drop(task::spawn("refused upgrade", end_well(hyper::upgrade::on(&mut request))));
         }
         // In a box, which goes with the answer: hyper keeps room for what is not in one.
-        let answer = catch_unwind(AssertUnwindSafe(|| Box::pin(handle(request, peer)))).ok();
+        let answer =
+            catch_unwind(AssertUnwindSafe(|| Box::pin(handle(request, peer.clone())))).ok();
         async move {
             let mut answer = Guarded(answer).await;
             if last {
@@ -264,7 +265,7 @@ fn after_panic() -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, duplex};
@@ -279,11 +280,12 @@ mod tests {
     /// Whether the library is there after each of these pauses, at whose end a request comes.
     async fn check(pauses: &[Duration], kept: &[bool]) {
         let (mut client, socket) = duplex(10_000);
-        let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
-        let place = Crowd::new(0).admit(peer.ip()).unwrap();
+        let peer = Peer::at(Ipv4Addr::LOCALHOST.into());
+        let place = Crowd::new(0).admit(peer.source()).unwrap();
         let seat = Arc::clone(&place.seat);
         let gate = Gate::new(socket, Arc::clone(&seat));
-        let service = service(place, peer, |_, _| async { Response::new(message::full("it")) });
+        let service =
+            service(place, peer.clone(), |_, _| async { Response::new(message::full("it")) });
         let stage = Stage::Waiting(gate, service);
         let mut connection = Connection { stage, seat, peer, ending: false };
         for (n, pause) in pauses.iter().enumerate() {

@@ -1,19 +1,20 @@
 //! How many connections there are, and who leaves when there are too many.
 //!
-//! 1. There are so many seats in all, and one address takes at most three quarters of them.
+//! 1. There are so many seats in all, and one address, or one user of a unix socket, takes at most three
+//!    quarters of them.
 //! 2. When no seat is free, whoever has waited longest for a request to come in gives way: an idle
 //!    connection, or one that sends its head slowly. So a crowd that only sits there keeps nobody out.
 //! 3. Until the head of its answer is made, a connection that is being answered does not give way, and
 //!    no answer is ever cut for a newcomer. When everybody is being answered, who comes is told so.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::gate::Unheard;
+use super::peer::Source;
 use super::traffic::Traffic;
 
 /// More than any number of bots on a machine. (What an idle one costs is in `docs/hardening.md`.)
@@ -41,7 +42,7 @@ pub(crate) struct Crowd {
 #[derive(Debug, Default)]
 struct Places {
     seats: HashMap<u64, Arc<Seat>>,
-    by_peer: HashMap<IpAddr, usize>,
+    by_source: HashMap<Source, usize>,
     n_standing: usize,
     // Who was asked to leave and is still there: an answer is still taken, or a request came meanwhile.
     n_leaving: usize,
@@ -50,7 +51,7 @@ struct Places {
 /// One connection, as its parts and the crowd see it.
 #[derive(Debug)]
 pub(super) struct Seat {
-    peer: IpAddr,
+    source: Source,
     waits_since: AtomicU64,
     leave: Notify,
     unheard: OnceLock<Unheard>,
@@ -82,11 +83,11 @@ impl Crowd {
         Arc::new(Self { most, most_of_one: most - most / 4, order, places })
     }
 
-    /// A place for a connection from `peer`. `None`: not even to be told that there is none.
-    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    /// A place for a connection from `source`. `None`: not even to be told that there is none.
+    pub(crate) fn admit(self: &Arc<Self>, source: Source) -> Option<Place> {
         let number = self.next();
         let mut places = self.places();
-        let seated = places.make_room(peer, self);
+        let seated = places.make_room(source, self);
         if !seated {
             if places.n_standing >= FEWEST_STANDING.max(self.most / 4) {
                 return None;
@@ -94,7 +95,7 @@ impl Crowd {
             places.n_standing += 1;
         }
         let seat = Arc::new(Seat {
-            peer,
+            source,
             waits_since: AtomicU64::new(number),
             leave: Notify::new(),
             unheard: if seated { OnceLock::new() } else { Unheard::Crowded.into() },
@@ -102,7 +103,7 @@ impl Crowd {
         });
         if seated {
             places.seats.insert(number, Arc::clone(&seat));
-            *places.by_peer.entry(peer).or_default() += 1;
+            *places.by_source.entry(source).or_default() += 1;
         }
         Some(Place { crowd: Arc::clone(self), seat, number: seated.then_some(number) })
     }
@@ -118,10 +119,10 @@ impl Crowd {
 }
 
 impl Places {
-    /// Whether there is a seat for `peer`, or one was made free.
-    fn make_room(&mut self, peer: IpAddr, crowd: &Crowd) -> bool {
-        if self.by_peer.get(&peer).is_some_and(|it| *it >= crowd.most_of_one) {
-            return self.dismiss(crowd, |seat| seat.peer == peer);
+    /// Whether there is a seat for `source`, or one was made free.
+    fn make_room(&mut self, source: Source, crowd: &Crowd) -> bool {
+        if self.by_source.get(&source).is_some_and(|it| *it >= crowd.most_of_one) {
+            return self.dismiss(crowd, |seat| seat.source == source);
         }
         self.seats.len() < crowd.most || self.dismiss(crowd, |_| true)
     }
@@ -146,10 +147,10 @@ impl Places {
 
     fn leave(&mut self, number: u64) -> Option<Arc<Seat>> {
         let seat = self.seats.remove(&number)?;
-        if let Some(n) = self.by_peer.get_mut(&seat.peer) {
+        if let Some(n) = self.by_source.get_mut(&seat.source) {
             *n -= 1;
             if *n == 0 {
-                self.by_peer.remove(&seat.peer);
+                self.by_source.remove(&seat.source);
             }
         }
         Some(seat)
@@ -205,18 +206,20 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use super::*;
 
-    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    const ONE: Source = Source::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    const OTHER: Source = Source::User(1_000);
 
     /// Eight seats, of which one address takes six.
     fn crowd() -> Arc<Crowd> {
         Crowd::new(KEPT_DESCRIPTORS)
     }
 
-    fn sit(crowd: &Arc<Crowd>, peer: IpAddr) -> Arc<Place> {
-        Arc::new(crowd.admit(peer).unwrap())
+    fn sit(crowd: &Arc<Crowd>, source: Source) -> Arc<Place> {
+        Arc::new(crowd.admit(source).unwrap())
     }
 
     fn was_asked(place: &Place) -> bool {
@@ -245,7 +248,7 @@ mod tests {
         assert_eq!(asked, [false, false, true, false, false, false, false, false]);
         assert_eq!(crowd.places().seats.len(), 8);
         drop((all, late, busy));
-        assert!(crowd.places().seats.is_empty() && crowd.places().by_peer.is_empty());
+        assert!(crowd.places().seats.is_empty() && crowd.places().by_source.is_empty());
     }
 
     #[test]

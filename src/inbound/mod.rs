@@ -8,14 +8,16 @@ mod crowd;
 mod gate;
 mod head;
 mod identify;
+mod listener;
+mod peer;
 mod replay;
 mod target;
 mod throttle;
+mod tls;
 mod traffic;
+mod unix;
 
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +26,6 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub(crate) use self::connection::connect;
@@ -32,9 +33,12 @@ pub(crate) use self::crowd::Crowd;
 pub(crate) use self::gate::Unheard;
 pub(crate) use self::head::{BadHead, Framing, judge};
 pub(crate) use self::identify::{Caller, Directory, Unidentified, no_credential_in};
+pub(crate) use self::listener::{Bound, Listener, bind};
+pub(crate) use self::peer::Peer;
 pub(crate) use self::replay::{Claim, Replays};
 pub(crate) use self::target::{Doors, Misdirected, target};
 pub(crate) use self::throttle::Throttle;
+pub(crate) use self::unix::Unbound;
 use crate::message::{self, Body, Incomplete};
 use crate::task::Tasks;
 
@@ -77,14 +81,15 @@ pub(crate) async fn drain(body: &mut Incoming) -> bool {
 
 /// Serves `listener` until `stop` turns true; returns when the last connection has been answered.
 pub(crate) async fn serve<H, F>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     crowd: Arc<Crowd>,
     handle: H,
     mut stop: watch::Receiver<bool>,
 ) where
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    let listener = listener.into();
     let (connections, drained) = Tasks::new();
     let mut failing = false;
     loop {
@@ -93,15 +98,11 @@ pub(crate) async fn serve<H, F>(
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok(accepted) => {
                 failing = false;
-                if let Err(fault) = stream.set_nodelay(true) {
-                    tracing::debug!(%fault, "no TCP_NODELAY");
-                }
                 // Without a place it is closed here, without a word.
-                if let Some(place) = crowd.admit(peer.ip().to_canonical()) {
-                    let talk = connect(stream, (place, peer), handle.clone(), stop.clone());
-                    drop(connections.spawn("connection", talk));
+                if let Some(place) = crowd.admit(accepted.peer.source()) {
+                    accepted.begin(place, handle.clone(), stop.clone(), &connections);
                 }
             }
             Err(fault) => {
@@ -116,12 +117,6 @@ pub(crate) async fn serve<H, F>(
     }
     drop((listener, connections));
     drained.wait().await;
-}
-
-/// Binds `address`, or says which address it was.
-pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let named = |fault: io::Error| io::Error::new(fault.kind(), format!("{address}: {fault}"));
-    TcpListener::bind(address).await.map_err(named)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Whole connections: what is answered, in which order, and what ends them.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -27,7 +27,7 @@ async fn answers(sent: &str) -> String {
     let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let handle = |request: Request<Incoming>, _: SocketAddr| async move {
+    let handle = |request: Request<Incoming>, _: Peer| async move {
         let path = request.uri().path().to_owned();
         assert_ne!(path, "/panic");
         let text = match request.extensions().get::<Unheard>() {
@@ -102,7 +102,7 @@ impl http_body::Body for Drip {
 }
 
 /// Answers `/SECONDS/LENGTH` so late and so long, and drips what it answers to `/drip`.
-async fn late(request: Request<Incoming>, _: SocketAddr) -> Response<Body> {
+async fn late(request: Request<Incoming>, _: Peer) -> Response<Body> {
     if request.method() == Method::CONNECT {
         let mut refused = Response::new(message::full("no tunnel"));
         *refused.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
@@ -127,8 +127,8 @@ fn request(path: &str, body: &str) -> String {
 /// A client's end, and the connection that serves it.
 fn talk(capacity: usize) -> (DuplexStream, watch::Sender<bool>, JoinHandle<()>) {
     let (client, socket) = duplex(capacity);
-    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let place = Crowd::new(1_024).admit(peer.ip()).unwrap();
+    let peer = Peer::at(Ipv4Addr::LOCALHOST.into());
+    let place = Crowd::new(1_024).admit(peer.source()).unwrap();
     let (stop, stopped) = watch::channel(false);
     let serving = task::spawn("test", connect(socket, (place, peer), late, stopped));
     (client, stop, serving)

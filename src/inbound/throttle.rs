@@ -1,4 +1,4 @@
-//! Wrong credentials, counted by the address they come from.
+//! Wrong credentials, counted by the address they come from, or by the user of a unix socket.
 //!
 //! 1. Who presents a valid credential is never held up: on loopback every program shares one address,
 //!    and one that guesses must not lock the others out. A token of 256 random bits is not guessed
@@ -18,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Unidentified;
+use super::peer::{Peer, Source};
 
 const WINDOW: Duration = Duration::from_secs(300);
 const MAX_WRONG: usize = 50;
@@ -26,15 +27,15 @@ const MAX_PEERS: usize = 4_096;
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     /// When each peer's wrong ones came, the oldest first: at least one, at most [`MAX_WRONG`].
-    wrong: Mutex<HashMap<IpAddr, VecDeque<Duration>>>,
+    wrong: Mutex<HashMap<Source, VecDeque<Duration>>>,
 }
 
 impl Throttle {
     /// What somebody who was not identified is told. `now` is monotonic.
-    pub(crate) fn weigh(&self, why: Unidentified, peer: IpAddr, now: Duration) -> Unidentified {
+    pub(crate) fn weigh(&self, why: Unidentified, peer: &Peer, now: Duration) -> Unidentified {
         match why {
             Unidentified::Wrong { .. } | Unidentified::Ambiguous { .. } => {
-                let wait = self.count(network(peer), now);
+                let wait = self.count(network(peer.source()), now);
                 wait.map_or(why, |wait| Unidentified::Throttled { wait })
             }
             // Nothing was presented, or nothing wrong.
@@ -42,19 +43,20 @@ impl Throttle {
             | Unidentified::Alias { .. }
             | Unidentified::InUrl { .. }
             | Unidentified::Expired { .. }
+            | Unidentified::Outdated { .. }
             | Unidentified::Address { .. }
             | Unidentified::Throttled { .. } => why,
         }
     }
 
     /// Counts one more, or says how long there is no room for it.
-    fn count(&self, peer: IpAddr, now: Duration) -> Option<Duration> {
+    fn count(&self, source: Source, now: Duration) -> Option<Duration> {
         // A time too many or too few does no harm, so a panic in the middle spoils nothing.
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() >= MAX_PEERS && !wrong.contains_key(&peer) {
+        if wrong.len() >= MAX_PEERS && !wrong.contains_key(&source) {
             make_room(&mut wrong, now);
         }
-        let times = wrong.entry(peer).or_default();
+        let times = wrong.entry(source).or_default();
         while times.front().is_some_and(|it| now >= *it + WINDOW) {
             times.pop_front();
         }
@@ -71,21 +73,23 @@ impl Throttle {
 }
 
 /// Forgets who has been quiet for long; if nobody was, who has been quiet the longest.
-fn make_room(wrong: &mut HashMap<IpAddr, VecDeque<Duration>>, now: Duration) {
+fn make_room(wrong: &mut HashMap<Source, VecDeque<Duration>>, now: Duration) {
     wrong.retain(|_, times| times.back().is_some_and(|it| now < *it + WINDOW));
     if wrong.len() < MAX_PEERS {
         return;
     }
     let quietest = wrong.iter().min_by_key(|(_, times)| times.back().copied());
-    if let Some(peer) = quietest.map(|(peer, _)| *peer) {
-        wrong.remove(&peer);
+    if let Some(source) = quietest.map(|(source, _)| *source) {
+        wrong.remove(&source);
     }
 }
 
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(it) => IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() >> 64 << 64)),
-        v4 @ IpAddr::V4(_) => v4,
+fn network(source: Source) -> Source {
+    match source {
+        Source::Address(IpAddr::V6(it)) => {
+            Source::Address(IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() >> 64 << 64)))
+        }
+        Source::Address(IpAddr::V4(_)) | Source::User(_) | Source::Unknown => source,
     }
 }
 
@@ -95,9 +99,16 @@ mod tests {
 
     const WRONG: Unidentified = Unidentified::Wrong { place: "`Authorization`" };
 
+    fn peer_of(text: &str) -> Peer {
+        match text.strip_prefix("uid:") {
+            Some(uid) => Peer { user: Some((uid.parse().unwrap(), 0)), ..Peer::default() },
+            None => Peer::at(text.parse().unwrap()),
+        }
+    }
+
     /// What a wrong credential of `peer` at second `at` is told: `None` that it is wrong.
     fn wrong(throttle: &Throttle, peer: &str, at: u64) -> Option<u64> {
-        let said = throttle.weigh(WRONG, peer.parse().unwrap(), Duration::from_secs(at));
+        let said = throttle.weigh(WRONG, &peer_of(peer), Duration::from_secs(at));
         if let Unidentified::Throttled { wait } = said {
             return Some(wait.as_secs());
         }
@@ -119,6 +130,13 @@ mod tests {
         assert_eq!(wrong(&throttle, "10.0.0.1", 301), None);
         // Others are others.
         assert_eq!(wrong(&throttle, "10.0.0.2", 50), None);
+        for at in 0..50 {
+            assert_eq!(wrong(&throttle, "uid:1", at), None, "{at}");
+        }
+        assert_eq!(
+            (wrong(&throttle, "uid:1", 50), wrong(&throttle, "uid:2", 50)),
+            (Some(250), None)
+        );
     }
 
     /// However they are spread, no five minutes have more than fifty that were told so.
@@ -141,24 +159,25 @@ mod tests {
     fn only_what_is_wrong_counts() {
         let throttle = Throttle::default();
         let client = crate::call::ClientId::new("bot");
-        let peer: IpAddr = "127.0.0.1".parse().unwrap();
+        let peer = peer_of("127.0.0.1");
         for why in [
             Unidentified::Missing,
             Unidentified::Expired { client: client.clone() },
-            Unidentified::Address { client, peer },
+            Unidentified::Address { client: client.clone(), peer: peer.clone() },
+            Unidentified::Outdated { place: "`Authorization`", client },
             Unidentified::InUrl { name: "token" },
             Unidentified::Alias { name: "x_gemini_apikey".to_owned() },
         ] {
             for _ in 0..60 {
-                assert_eq!(throttle.weigh(why.clone(), peer, Duration::ZERO), why);
+                assert_eq!(throttle.weigh(why.clone(), &peer, Duration::ZERO), why);
             }
         }
         assert!(throttle.wrong.lock().unwrap().is_empty());
         let two = || Unidentified::Ambiguous { places: vec!["here", "there"] };
         for _ in 0..50 {
-            assert_eq!(throttle.weigh(two(), peer, Duration::ZERO), two());
+            assert_eq!(throttle.weigh(two(), &peer, Duration::ZERO), two());
         }
-        let said = throttle.weigh(two(), peer, Duration::ZERO);
+        let said = throttle.weigh(two(), &peer, Duration::ZERO);
         assert_eq!(said, Unidentified::Throttled { wait: WINDOW });
     }
 

@@ -6,7 +6,6 @@ mod log;
 mod metrics;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use http::StatusCode;
 use crate::call::{Call, ClientId, KeyName, OperationName, Outcome};
 use crate::clock::{Clock, Ulid};
 use crate::diagnose::{Context, Finding};
+use crate::inbound::Peer;
 use crate::nonce::Nonce;
 
 pub(crate) use self::lines::Lines;
@@ -42,7 +42,7 @@ pub(crate) struct Record {
 pub(crate) struct Facts {
     pub(crate) request_id: Ulid,
     pub(crate) began: Duration,
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) peer: Option<Peer>,
     pub(crate) client: Option<ClientId>,
     pub(crate) method: Cow<'static, str>,
     /// The catalogue's name, so that it is bounded.
@@ -64,11 +64,11 @@ pub(crate) struct Facts {
 }
 
 impl Observer {
-    pub(crate) fn begin(self: &Arc<Self>, method: &str, peer: IpAddr) -> Record {
+    pub(crate) fn begin(self: &Arc<Self>, method: &str, peer: &Peer) -> Record {
         let facts = Facts {
             request_id: Ulid::new(self.clock.wall()),
             began: self.clock.monotonic(),
-            peer: Some(peer),
+            peer: Some(peer.clone()),
             outcome: Some(Outcome::NotSent),
             method: word(method),
             ..Facts::default()
@@ -144,20 +144,9 @@ fn word(method: &str) -> Cow<'static, str> {
     }
 }
 
-/// As `Display` writes it, which takes as long as reading the request.
-fn address(address: IpAddr) -> String {
-    let IpAddr::V4(v4) = address else { return address.to_string() };
-    let mut text = String::with_capacity(15);
-    for (n, octet) in v4.octets().into_iter().enumerate() {
-        text.push_str(if n > 0 { "." } else { "" });
-        text.push_str(itoa::Buffer::new().format(octet));
-    }
-    text
-}
-
 /// The one line. No header, no body, no query, no payload.
 fn line(facts: &Facts) {
-    let peer = facts.peer.map(address);
+    let peer = facts.peer.as_ref().map(Peer::to_string);
     let nonce = facts.nonce.map(|it| it.to_string());
     let millis = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
@@ -186,10 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_methods_as_they_are_known() {
-        for text in ["127.0.0.1", "0.0.0.0", "255.255.255.255", "10.20.0.255", "::1", "fe80::1"] {
-            assert_eq!(address(text.parse().unwrap()), text);
-        }
+    fn methods_as_they_are_known() {
         for (method, told) in [("GET", "GET"), ("POST", "POST"), ("get", "get")] {
             assert_eq!(word(method), told);
         }

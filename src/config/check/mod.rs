@@ -3,9 +3,11 @@
 //! A part that is wrong is told and left out; the rest is checked all the same. Only a file with
 //! no problem at all yields a [`Config`], so what was left out is never served.
 
+mod certificate;
 mod client;
 mod key;
 mod limit;
+mod listen;
 mod operation;
 mod upstream;
 
@@ -21,6 +23,7 @@ use super::words::{self, Misread};
 use super::{Client, Config, Key, LevelName, Log, LogFormat, Overrides};
 use crate::clock::UnixMicros;
 
+use self::listen::Site;
 use self::upstream::Draft;
 
 pub(super) use self::key::{check_account, check_key_text};
@@ -226,33 +229,28 @@ fn check_audit(spot: &Spot, audit: &file::Audit, report: &mut Report<'_>) {
     }
 }
 
-/// Two sockets cannot have one address.
+/// Two sockets cannot have one address, or one path.
 fn check_sockets(
     kind: &Kind<'_, file::Upstream>,
     upstreams: &[Draft],
     admin: Option<SocketAddr>,
     report: &mut Report<'_>,
 ) {
-    let mut taken: Vec<(SocketAddr, String)> =
-        admin.map(|it| (it, "listen.admin".to_owned())).into_iter().collect();
+    let mut taken: Vec<(Site, String)> =
+        admin.map(|it| (Site::Address(it), "listen.admin".to_owned())).into_iter().collect();
     for (index, upstream) in upstreams.iter().enumerate() {
         let (spot, _) = kind.entry(index);
-        for address in &upstream.listen {
-            if let Some((_, owner)) = taken.iter().find(|(other, _)| clash(*address, *other)) {
+        for site in &upstream.sites.known {
+            if let Some((_, owner)) = taken.iter().find(|(other, _)| site.clashes(other)) {
                 report.problem(
                     &spot.part("listen"),
-                    format!("{address} is taken by {owner}"),
+                    format!("{} is taken by {owner}", site.shown()),
                     "give each its own `listen`",
                 );
             }
-            taken.push((*address, spot.path().to_owned()));
+            taken.push((site.clone(), spot.path().to_owned()));
         }
     }
-}
-
-fn clash(left: SocketAddr, right: SocketAddr) -> bool {
-    let everywhere = left.ip().is_unspecified() || right.ip().is_unspecified();
-    left.port() != 0 && left.port() == right.port() && (left.ip() == right.ip() || everywhere)
 }
 
 /// The entries of one array of tables, with their names.

@@ -1,6 +1,6 @@
 //! `[[upstreams]]`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use toml::Spanned;
 
-use super::{Around, LISTEN, read, unknown, word};
+use super::listen::{self, Sites};
+use super::{Around, read, unknown, word};
 use crate::call::Operation;
-use crate::config::file::{self, TextOr};
+use crate::config::file;
 use crate::config::problem::{Report, Spot};
 use crate::config::source::read_plain;
 use crate::config::{Endpoint, Timeouts, Upstream, words};
@@ -30,7 +31,7 @@ pub(super) struct Draft {
     pub(super) name: String,
     pub(super) provider: Option<&'static dyn Provider>,
     pub(super) environment: Option<Environment>,
-    pub(super) listen: Vec<SocketAddr>,
+    pub(super) sites: Sites,
     pub(super) operations: Vec<Arc<Operation>>,
     /// `None` only when a problem was told.
     whole: Option<Upstream>,
@@ -46,7 +47,7 @@ impl Draft {
 
     /// Whether only this machine can reach it, as far as its addresses could be read.
     pub(super) fn is_local(&self) -> bool {
-        self.listen.iter().all(|it| it.ip().is_loopback())
+        self.sites.is_local()
     }
 
     pub(super) fn finish(self) -> Option<Upstream> {
@@ -80,29 +81,28 @@ pub(super) fn check(
     let rest = check_url(table, own_host, environment, spot, report);
     let ca = check_ca(table, rest.as_ref(), own_host, around.vault.base, spot, report);
     check_stream_url(table, spot, report);
-    let (listen, complete) = check_listen(table, place, around, report);
+    let mut sites = listen::check(table, place, around, report);
     let hosts = check_hosts(table, spot, report);
     let timeout = check_timeout(table.timeout.as_ref(), spot, report);
     let bind = check_egress(table.egress.as_ref(), spot, report);
     check_rate(table.rate.as_ref(), spot, report);
-    let local = listen.iter().all(|it| it.ip().is_loopback());
-    let whole = |(provider, environment, rest)| Upstream {
+    let local = sites.is_local();
+    let whole = |(((provider, environment), rest), listen)| Upstream {
         name: place.name.to_owned(),
         provider,
         environment,
         rest,
         ca,
-        listen: listen.clone(),
+        listen,
         hosts,
         public: table.public.as_ref().map_or(local, |it| *it.get_ref()),
         timeout,
         bind,
         operations: Vec::new(),
     };
-    let parts = provider.zip(environment).zip(rest).filter(|_| complete);
-    let whole = parts.map(|((provider, environment), rest)| whole((provider, environment, rest)));
+    let whole = provider.zip(environment).zip(rest).zip(sites.whole.take()).map(whole);
     let name = place.name.to_owned();
-    Draft { name, provider, environment, listen, operations: Vec::new(), whole }
+    Draft { name, provider, environment, sites, operations: Vec::new(), whole }
 }
 
 fn check_provider(
@@ -190,87 +190,6 @@ fn check_stream_url(table: &file::Upstream, spot: &Spot, report: &mut Report<'_>
         read(words::wss(url.get_ref()), &at, report);
         report.not_enforced(&at);
     }
-}
-
-fn check_listen(
-    table: &file::Upstream,
-    place: &Place<'_>,
-    around: &Around<'_>,
-    report: &mut Report<'_>,
-) -> (Vec<SocketAddr>, bool) {
-    let mut listen = vec![SocketAddr::from(LISTEN)];
-    let mut complete = true;
-    if let Some(typed) = &table.listen {
-        let spot = place.spot.field("listen", typed);
-        if typed.get_ref().is_empty() {
-            report.problem(&spot, "is empty: nobody could call", "listen = [\"127.0.0.1:3840\"]");
-            complete = false;
-        }
-        let each = typed.get_ref().iter().enumerate();
-        let read: Vec<Option<SocketAddr>> = each
-            .map(|(index, it)| check_socket(it.get_ref(), &spot.item(index, it), report))
-            .collect();
-        complete &= read.iter().all(Option::is_some);
-        listen = read.into_iter().flatten().collect();
-    }
-    if let Some(flag) = &around.overrides.listen {
-        if !place.only {
-            let hint = "write `listen` into the file instead";
-            let spot = Spot::outside("--listen");
-            report.problem(&spot, "there is more than one upstream to listen for", hint);
-            return (Vec::new(), false);
-        }
-        return (flag.clone(), !flag.is_empty());
-    }
-    (listen, complete)
-}
-
-fn check_socket(
-    typed: &TextOr<file::Socket>,
-    spot: &Spot,
-    report: &mut Report<'_>,
-) -> Option<SocketAddr> {
-    let table = match typed {
-        TextOr::Text(text) => return read(words::socket_address(&text.0), spot, report),
-        TextOr::Table(table) => table,
-    };
-    let file::Socket { unix, mode, group, address, cert, key, client_ca } = table;
-    let tls = [("cert", cert), ("key", key), ("client_ca", client_ca)];
-    report.not_enforced_but(spot, "an address without TLS is a string, such as \"127.0.0.1:3840\"");
-    let (either, one_each) = ("needs either `unix` or `address`", "one table for each listener");
-    let remove = "remove what does not belong";
-    match (unix, address) {
-        (None, None) => report.lacks(spot, &["unix", "address"], either, one_each),
-        (Some(_), Some(_)) => report.problem(spot, either, one_each),
-        (Some(_), None) if tls.iter().any(|(_, it)| it.is_some()) => {
-            report.problem(spot, "TLS is for `address`, not for `unix`", remove);
-        }
-        (None, Some(_)) if mode.is_some() || group.is_some() => {
-            report.problem(spot, "`mode` and `group` are for `unix`, not for `address`", remove);
-        }
-        (None, Some(_)) if cert.is_none() || key.is_none() => {
-            let hint = "without TLS, write the address as a string";
-            report.lacks(spot, &["cert", "key"], "needs `cert` and `key`", hint);
-        }
-        (Some(_), None) | (None, Some(_)) => {}
-    }
-    if let Some(address) = address {
-        let at = spot.field("address", address);
-        read(words::socket_address(address.get_ref()), &at, report);
-    }
-    if let Some(mode) = mode {
-        read(words::mode(mode.get_ref()), &spot.field("mode", mode), report);
-    }
-    for (field, path) in tls.into_iter().chain([("unix", unix), ("group", group)]) {
-        if let Some(path) = path.as_ref().filter(|it| it.get_ref().is_empty()) {
-            report.problem(
-                &spot.field(field, path),
-                "is empty",
-                "put its name there, or remove it",
-            );
-        }
-    }
-    None
 }
 
 fn check_hosts(table: &file::Upstream, spot: &Spot, report: &mut Report<'_>) -> Vec<String> {

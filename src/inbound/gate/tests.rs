@@ -7,11 +7,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::*;
 use crate::inbound::crowd::{Crowd, Place};
+use crate::inbound::peer::Source;
 
 const GET: &str = "GET /v1/symbols HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const POST: &str = "POST /v1/balances HTTP/1.1\r\nContent-Length: 4\r\n\r\n{\r\n}";
 const CHUNKED: &str = "POST /v1/balances HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\n\n";
-const PLACE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const PLACE: Source = Source::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 struct Talk {
     client: DuplexStream,

@@ -7,9 +7,10 @@ use toml::Spanned;
 use super::super::key::{check_key_text, check_secret, read_text};
 use super::super::upstream::Draft;
 use super::super::{Around, Kind};
+use crate::call::ClientId;
 use crate::config::file::{self, OneOrMany};
 use crate::config::problem::{Report, Spot};
-use crate::config::{Client, ClientCredential, Key};
+use crate::config::{Client, ClientCredential, Key, Proof};
 use crate::provider::Environment;
 use crate::secret::{Credential, TokenHash};
 
@@ -48,11 +49,12 @@ fn check_one(
     around: &Around<'_>,
     report: &mut Report<'_>,
 ) -> Option<ClientCredential> {
-    let file::Credential { token_sha256, key, secret, none, uid, gid, cert } = table;
+    let file::Credential { token_sha256, key, secret, none, uid, gid, cert, expires } = table;
     let pair = key.is_some() || secret.is_some();
     let peer = uid.is_some() || gid.is_some();
     let kinds = [token_sha256.is_some(), pair, none.is_some(), peer, cert.is_some()];
-    let only_one = "needs exactly one of `token_sha256`, `key` with `secret`, `none`";
+    let only_one = "needs exactly one of `token_sha256`, `key` with `secret`, `uid` or `gid` or \
+                    both, `cert`, `none`";
     match kinds.iter().filter(|it| **it).count() {
         0 => {
             let parts = ["token_sha256", "key", "secret", "none", "uid", "gid", "cert"];
@@ -61,39 +63,72 @@ fn check_one(
         1 => {}
         _ => report.problem(spot, only_one, "several credentials are an array of tables"),
     }
-    check_unenforced(table, spot, report);
-    if let Some(hash) = token_sha256 {
-        let read = TokenHash::parse(&hash.get_ref().0);
-        if read.is_none() {
-            report.problem(
-                &spot.field("token_sha256", hash),
-                "is not 64 hex digits",
-                "the SHA-256 of the token, not the token: `printf %s TOKEN | sha256sum`",
-            );
-        }
-        return read.map(ClientCredential::Token);
-    }
-    if pair {
-        return check_pair(table, upstream, spot, around, report);
-    }
-    check_none(none.as_ref()?, upstream, spot, report)
+    let expires =
+        super::check_expires(expires.as_ref(), "the credential", around.now, spot, report);
+    let proof = if let Some(hash) = token_sha256 {
+        check_token(hash, spot, report)
+    } else if pair {
+        check_pair(table, upstream, spot, around, report)
+    } else if peer {
+        Some(check_user(table, upstream, spot, report))
+    } else if let Some(cert) = cert {
+        check_certificate(cert, upstream, spot, report)
+    } else {
+        check_none(none.as_ref()?, upstream, spot, report)
+    };
+    Some(ClientCredential { proof: proof?, expires })
 }
 
-fn check_unenforced(table: &file::Credential, spot: &Spot, report: &mut Report<'_>) {
-    let file::Credential { token_sha256: _, key: _, secret: _, none: _, uid, gid, cert } = table;
-    let instead = "`token_sha256`, or `key` with `secret`, says who calls";
-    for (field, id) in [("uid", uid), ("gid", gid)] {
-        if let Some(id) = id {
-            report.not_enforced_but(&spot.field(field, id), instead);
-        }
+fn check_token(
+    hash: &Spanned<file::Hidden>,
+    spot: &Spot,
+    report: &mut Report<'_>,
+) -> Option<Proof> {
+    let read = TokenHash::parse(&hash.get_ref().0);
+    if read.is_none() {
+        report.problem(
+            &spot.field("token_sha256", hash),
+            "is not 64 hex digits",
+            "the SHA-256 of the token, not the token: `printf %s TOKEN | sha256sum`",
+        );
     }
-    if let Some(cert) = cert {
-        let at = spot.field("cert", cert);
-        if cert.get_ref().trim().is_empty() {
-            report.problem(&at, "is empty", "the name in the certificate");
-        }
-        report.not_enforced_but(&at, instead);
+    read.map(Proof::Token)
+}
+
+fn check_user(
+    table: &file::Credential,
+    upstream: Option<&Draft>,
+    spot: &Spot,
+    report: &mut Report<'_>,
+) -> Proof {
+    let number = |it: &Option<Spanned<u32>>| it.as_ref().map(|it| *it.get_ref());
+    if let Some(upstream) = upstream.filter(|it| !it.sites.has_socket_file()) {
+        let name = &upstream.name;
+        report.warn(spot, &format!("`{name}` listens on no unix socket: nobody is known by it"));
     }
+    Proof::User { uid: number(&table.uid), gid: number(&table.gid) }
+}
+
+fn check_certificate(
+    cert: &Spanned<String>,
+    upstream: Option<&Draft>,
+    spot: &Spot,
+    report: &mut Report<'_>,
+) -> Option<Proof> {
+    let (at, name) = (spot.field("cert", cert), cert.get_ref());
+    if name.is_empty() || !name.bytes().all(|it| it.is_ascii_graphic()) {
+        let hint = "a DNS name or a URI among its alternative names, such as \"bot.example.com\"";
+        report.problem(&at, "is no name in a certificate", hint);
+        return None;
+    }
+    if let Some(upstream) = upstream.filter(|it| !it.sites.asks_clients) {
+        let name = &upstream.name;
+        report.warn(
+            &at,
+            &format!("no listener of `{name}` has a `client_ca`: nobody is known by it"),
+        );
+    }
+    Some(Proof::Certificate(name.clone()))
 }
 
 fn check_pair(
@@ -102,7 +137,7 @@ fn check_pair(
     spot: &Spot,
     around: &Around<'_>,
     report: &mut Report<'_>,
-) -> Option<ClientCredential> {
+) -> Option<Proof> {
     let environment = upstream.and_then(|it| it.environment);
     let inline = environment.is_none_or(|it| it == Environment::Simulator);
     let secret = check_secret(table.secret.as_ref(), "secret", inline, spot, around, report);
@@ -120,7 +155,7 @@ fn check_pair(
         return None;
     }
     let pair = Credential::new(text.0.clone(), &secret?.secret());
-    Some(ClientCredential::StandIn(Arc::new(pair)))
+    Some(Proof::StandIn(Arc::new(pair)))
 }
 
 fn check_none(
@@ -128,7 +163,7 @@ fn check_none(
     upstream: Option<&Draft>,
     spot: &Spot,
     report: &mut Report<'_>,
-) -> Option<ClientCredential> {
+) -> Option<Proof> {
     let at = spot.field("none", none);
     if !none.get_ref() {
         report.problem(&at, "says nothing", "true, or another kind of credential");
@@ -141,11 +176,11 @@ fn check_none(
                 "the listener of `{}` is not loopback: clients must show who they are",
                 upstream.name
             ),
-            "give it a token or a stand-in pair, or listen on 127.0.0.1",
+            "give it a token or a stand-in pair, or listen on 127.0.0.1 or a unix socket",
         );
         return None;
     }
-    Some(ClientCredential::None)
+    Some(Proof::None)
 }
 
 /// What a request presents must name one client, and no stand-in may be the real thing.
@@ -157,57 +192,62 @@ pub(in super::super) fn check_distinct(
     report: &mut Report<'_>,
 ) {
     let upstream_of = |client: &Client| Some(held.get(client.key)?.as_ref()?.upstream);
-    let mut seen: Vec<(&Client, &ClientCredential)> = Vec::new();
+    let mut seen: Vec<(&Client, &Proof)> = Vec::new();
     for (index, client) in served.iter().enumerate() {
         let Some(client) = client else { continue };
         let (spot, _) = clients.entry(index);
         let spot = spot.part("credential");
-        for credential in &client.credentials {
-            let header = match credential {
-                ClientCredential::StandIn(pair) => Some(pair.key_header()),
-                ClientCredential::Token(_) | ClientCredential::None => None,
-            };
-            let real = header.is_some_and(|header| {
-                held.iter().flatten().any(|key| key.credential.is_key(header.as_bytes()))
-            });
-            if real {
+        for ClientCredential { proof, expires: _ } in &client.credentials {
+            if is_real(proof, held) {
                 let message = "the stand-in key is a real key: a stand-in is made up";
                 report.problem(&spot, message, "make one up, such as key = \"account-bot\" with 32 random hex digits as its secret");
             }
             let upstream = upstream_of(client);
             let same_place = |other: &Client| upstream.is_some() && upstream == upstream_of(other);
-            let twin = seen.iter().find(|(other, it)| collide(credential, it, same_place(other)));
+            let twin = seen.iter().find(|(other, it)| collide(proof, it, same_place(other)));
             if let Some((other, _)) = twin {
                 let upstream = upstream.and_then(|it| upstreams.get(it));
                 let shown = upstream.map_or("", |it| it.name.as_str());
-                let message = match credential {
-                    ClientCredential::Token(_) => {
-                        format!("the token is also that of `{}`", other.id)
-                    }
-                    ClientCredential::StandIn(_) => {
-                        format!("the stand-in key is also that of `{}`", other.id)
-                    }
-                    ClientCredential::None => {
-                        format!(
-                            "`{}` on upstream `{shown}` is for who presents nothing already",
-                            other.id
-                        )
-                    }
-                };
+                let message = taken(proof, &other.id, shown);
                 report.problem(&spot, message, "every client needs a credential of its own");
             }
-            seen.push((client, credential));
+            seen.push((client, proof));
         }
     }
 }
 
-fn collide(left: &ClientCredential, right: &ClientCredential, same_upstream: bool) -> bool {
-    match (left, right) {
-        (ClientCredential::Token(left), ClientCredential::Token(right)) => left.is(right),
-        (ClientCredential::StandIn(left), ClientCredential::StandIn(right)) => {
-            left.is_key(right.key_header().as_bytes())
+fn is_real(proof: &Proof, held: &[Option<Key>]) -> bool {
+    let Proof::StandIn(pair) = proof else { return false };
+    let header = pair.key_header();
+    held.iter().flatten().any(|key| key.credential.is_key(header.as_bytes()))
+}
+
+/// Whose a credential is already.
+fn taken(proof: &Proof, other: &ClientId, upstream: &str) -> String {
+    match proof {
+        Proof::Token(_) => format!("the token is also that of `{other}`"),
+        Proof::StandIn(_) => format!("the stand-in key is also that of `{other}`"),
+        Proof::User { .. } => {
+            format!("`{other}` on upstream `{upstream}` has the same `uid` and `gid`")
         }
-        (ClientCredential::None, ClientCredential::None) => same_upstream,
+        Proof::Certificate(name) => {
+            format!("`{other}` on upstream `{upstream}` has the certificate name `{name}` too")
+        }
+        Proof::None => {
+            format!("`{other}` on upstream `{upstream}` is for who presents nothing already")
+        }
+    }
+}
+
+fn collide(left: &Proof, right: &Proof, same_upstream: bool) -> bool {
+    match (left, right) {
+        (Proof::Token(left), Proof::Token(right)) => left.is(right),
+        (Proof::StandIn(left), Proof::StandIn(right)) => left.is_key(right.key_header().as_bytes()),
+        (Proof::User { uid, gid }, Proof::User { uid: other_uid, gid: other_gid }) => {
+            same_upstream && uid == other_uid && gid == other_gid
+        }
+        (Proof::Certificate(left), Proof::Certificate(right)) => same_upstream && left == right,
+        (Proof::None, Proof::None) => same_upstream,
         _ => false,
     }
 }

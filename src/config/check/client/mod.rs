@@ -13,7 +13,7 @@ use crate::call::{ClientId, Scope};
 use crate::clock::UnixMicros;
 use crate::config::file;
 use crate::config::problem::{Report, Spot};
-use crate::config::{Client, ClientCredential, words};
+use crate::config::{Client, Proof, words};
 use crate::policy::{Bundle, CancelAll, Destination, Grant};
 
 pub(super) use self::credential::check_distinct;
@@ -49,11 +49,11 @@ pub(super) fn check(
     let route = key.and_then(|index| known.routes.get(index).copied().flatten());
     let upstream = route.and_then(|index| known.upstreams.get(index));
     let credentials = credential::check(table.credential.as_ref(), upstream, &spot, around, report);
-    let expires = check_expires(table.expires.as_ref(), around.now, &spot, report);
+    let expires = check_expires(table.expires.as_ref(), "the client", around.now, &spot, report);
     let from = check_from(table.from.as_ref(), &spot, report);
     let grant = check_grant(table, known, upstream, &spot, report);
     let moves_money = [Scope::CryptoSend, Scope::FiatWithdraw, Scope::TransfersCreate];
-    let nobody = credentials.iter().any(|it| matches!(it, ClientCredential::None));
+    let nobody = credentials.iter().any(|it| matches!(it.proof, Proof::None));
     if nobody && moves_money.iter().any(|it| grant.scopes.contains(it)) {
         let warning = "withdrawals and transfers are refused to who presents nothing (none = true)";
         report.warn(&spot.part("scopes"), warning);
@@ -202,6 +202,7 @@ fn check_withdrawal(
 
 fn check_expires(
     typed: Option<&Spanned<toml::Value>>,
+    whose: &str,
     now: UnixMicros,
     spot: &Spot,
     report: &mut Report<'_>,
@@ -222,7 +223,7 @@ fn check_expires(
     };
     let expires = read(words::moment(&text), &spot, report)?;
     if expires <= now {
-        report.warn(&spot, "has passed: the client is refused");
+        report.warn(&spot, &format!("has passed: {whose} is refused"));
     }
     Some(expires)
 }
