@@ -6,14 +6,16 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::admin;
+use crate::admin::{self, token};
 use crate::call::KeyName;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Overrides};
 use crate::egress::{Arriving, BadAnchor, Destination, Egress};
+use crate::freeze::Freezer;
 use crate::inbound::{self, Bound, Crowd, Doors, Listener, Throttle, Unbound};
 use crate::journal::{Damage, StateDir, StateError};
 use crate::message;
@@ -23,6 +25,7 @@ use crate::process;
 use crate::provider::{Environment, Key, Routes};
 use crate::proxy::{Deadlines, Proxy};
 use crate::ready::Ready;
+use crate::reload::{NotReloaded, Reload, Reloaded};
 use crate::roster::{KeyRing, Rings, Roster};
 use crate::task::{self, Drained, Tasks};
 
@@ -50,6 +53,7 @@ pub(crate) struct Running {
     drained: Drained,
     lanes: Vec<Tended>,
     proxies: Vec<Arc<Proxy>>,
+    reload: Arc<Reload>,
     // Held to the end: another process must not hand out nonces meanwhile.
     state: StateDir,
 }
@@ -66,6 +70,8 @@ struct Tended {
 pub(crate) enum StartError {
     #[error("cannot listen on {0}")]
     Listen(#[from] Unbound),
+    #[error("the operator token cannot be written: {0}")]
+    Token(io::Error),
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
     #[error(transparent)]
@@ -105,6 +111,7 @@ impl StartError {
     pub(crate) fn hint(&self) -> String {
         let hint = match self {
             Self::Listen(unbound) => return unbound.hint(),
+            Self::Token(_) => "see that the state directory can be written, and has room",
             Self::Thread(_) => "raise the limit of processes (`ulimit -u`, or the container's)",
             Self::Damaged(NoKeyLeft(keys)) => return way_out(keys),
             Self::State(StateProblem(StateError::NotMade { .. })) => {
@@ -151,16 +158,29 @@ impl From<BadAnchor> for StartError {
     }
 }
 
-/// Starts everything that `config` names. Returns once every listener is bound.
+/// Starts everything that `config` names, which was read under `overrides`. Returns once every listener is
+/// bound.
 ///
 /// # Errors
 /// If an address, the state directory or a trust anchor cannot be used.
-pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+pub(crate) async fn start(
+    config: Config,
+    overrides: Overrides,
+    clock: Arc<dyn Clock>,
+) -> Result<Running, StartError> {
     let state = StateDir::open(&config.state_dir)?;
+    let token = token::open(state.path()).map_err(StartError::Token)?;
+    let freezer = Arc::new(Freezer::open(state.path()));
     let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics: Metrics::new() });
     let (tasks, drained) = Tasks::new();
     let (stop, _) = watch::channel(false);
-    let parts = Parts { config: &config, clock, observer: Arc::clone(&observer), state: &state };
+    let parts = Parts {
+        config: &config,
+        clock,
+        observer: Arc::clone(&observer),
+        state: &state,
+        freezer: Arc::clone(&freezer),
+    };
 
     let crowd = Crowd::new(process::open_files());
     let clocks: Vec<Arc<ServerClock>> = config.upstreams.iter().map(|_| Arc::default()).collect();
@@ -180,11 +200,20 @@ pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     }
     let listener = inbound::bind(config.admin).await.map_err(Unbound::from)?;
     let admin = listener.local_addr().map_err(Unbound::from)?;
-    let face = admin::Face { observer, proxies: proxies.clone() };
+    let served = proxies.iter().cloned().zip(rings).collect();
+    let reload = Reload::new(config, overrides, served, Arc::clone(&observer));
+    let face = admin::Face {
+        observer,
+        proxies: proxies.clone(),
+        freezer,
+        reload: Arc::clone(&reload),
+        token,
+        main: Handle::current(),
+    };
     // A scrape of many series takes its time, and no order waits for it.
     let apart = task::spawn_apart("admin", admin::serve(listener, face, stop.subscribe()));
     servers.push(apart.map_err(StartError::Thread)?);
-    Ok(Running { addresses, admin, stop, servers, tasks, drained, lanes, proxies, state })
+    Ok(Running { addresses, admin, stop, servers, tasks, drained, lanes, proxies, reload, state })
 }
 
 impl Running {
@@ -197,9 +226,14 @@ impl Running {
         self.addresses.iter().find_map(plain).unwrap_or(self.admin)
     }
 
+    /// Takes up the clients of a changed configuration.
+    pub(crate) async fn reload(&self) -> Result<Reloaded, NotReloaded> {
+        Arc::clone(&self.reload).run().await
+    }
+
     /// Takes no more requests, and waits for those in flight. `false`: `limit` passed before.
     pub(crate) async fn drain(self, limit: Duration) -> bool {
-        let Self { stop, servers, tasks, drained, lanes, proxies, state, .. } = self;
+        let Self { stop, servers, tasks, drained, lanes, proxies, reload, state, .. } = self;
         stop.send_replace(true);
         let everything = async {
             for server in servers {
@@ -209,7 +243,7 @@ impl Running {
                     tracing::error!(panicked, "a listener ended by itself");
                 }
             }
-            drop((tasks, proxies));
+            drop((tasks, proxies, reload));
             drained.wait().await;
         };
         let in_time = tokio::time::timeout(limit, everything).await.is_ok();
@@ -237,6 +271,7 @@ struct Parts<'a> {
     clock: Arc<dyn Clock>,
     observer: Arc<Observer>,
     state: &'a StateDir,
+    freezer: Arc<Freezer>,
 }
 
 impl Parts<'_> {
@@ -304,6 +339,7 @@ impl Parts<'_> {
             doors: doors(upstream),
             public: upstream.public,
             roster: RwLock::new(roster),
+            freezer: Arc::clone(&self.freezer),
             egress,
             egress_ip: upstream.bind.map(|it| it.to_string().into()),
             deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },

@@ -368,6 +368,16 @@ words! {
 }
 
 words! {
+    /// What an operator has stopped.
+    Freeze {
+        No = "no",
+        /// Whatever changes something, but for cancels and heartbeats.
+        Risk = "risk",
+        Everything = "everything",
+    }
+}
+
+words! {
     /// How a request ended upstream.
     Outcome {
         NotSent = "not_sent",

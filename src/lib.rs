@@ -6,8 +6,8 @@
 //!
 //! From the ground up: words (`call`, `clock`, `decimal`, `json`, `secret`), judgement (`policy`, `diagnose`),
 //! allocation (`limit`, `nonce`), upstreams (`provider`), wires (`message`, `task`, `config`, `egress`,
-//! `inbound`, `journal`), outcome (`roster`, `refusal`, `ready`, `observe`, `answer`), assembly (`proxy`, `admin`,
-//! `app`), front (`simulator`, `cli`).
+//! `inbound`, `journal`, `freeze`), outcome (`roster`, `refusal`, `ready`, `observe`, `answer`), assembly (`proxy`,
+//! `emergency`, `reload`, `admin`, `app`), front (`simulator`, `cli`).
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,8 @@ mod config;
 mod decimal;
 mod diagnose;
 mod egress;
+mod emergency;
+mod freeze;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inbound;
@@ -38,6 +40,7 @@ mod provider;
 mod proxy;
 mod ready;
 mod refusal;
+mod reload;
 mod roster;
 mod secret;
 pub mod simulator;

@@ -111,21 +111,13 @@ fn canonical(config: &Config) -> String {
     for client in clients {
         let config::Client { id, key, grant, credentials, expires, from } = client;
         let key = config.keys.get(*key).map(|it| &it.name);
-        let credentials: Vec<&str> = credentials.iter().map(kind).collect();
+        let proof = |it: &ClientCredential| (it.proof.kind(), it.expires);
+        let credentials: Vec<_> = credentials.iter().map(proof).collect();
         // `Debug` names every field of a grant, so that none that comes later can be forgotten.
         writeln!(text, "{id:?} {key:?} {grant:?} {credentials:?} {expires:?} {from:?}")
             .expect("a string takes all");
     }
     text
-}
-
-/// What sort of credential it is, and nothing of the credential.
-fn kind(credential: &ClientCredential) -> &'static str {
-    match credential {
-        ClientCredential::Token(_) => "token",
-        ClientCredential::StandIn(_) => "stand-in",
-        ClientCredential::None => "none",
-    }
 }
 
 #[cfg(test)]

@@ -67,6 +67,11 @@ impl Credential {
         self.key_id.as_bytes().ct_eq(key_id).into()
     }
 
+    /// Whether both are the same pair: they would sign alike.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.is_key(other.key_id.as_bytes()) && self.verifies(b"", &other.signature(b""))
+    }
+
     /// The public half of a stand-in pair, to look it up by.
     pub(crate) fn key_text(&self) -> &str {
         &self.key_id
@@ -175,6 +180,16 @@ fn escaped(bytes: &[u8]) -> Zeroizing<String> {
             let digit = |value: u8| char::from(digit(value)).to_ascii_uppercase();
             text.extend(['%', digit(byte >> 4), digit(byte & 15)]);
         }
+    }
+    text
+}
+
+/// A token that is made now, of the system's randomness: `prefix` and 64 hex digits.
+pub(crate) fn token_text(prefix: &str, random: &[u8; 32]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(prefix.len() + random.len() * 2));
+    text.push_str(prefix);
+    for byte in random {
+        text.extend([digit(byte >> 4), digit(byte & 15)].map(char::from));
     }
     text
 }
@@ -290,6 +305,14 @@ mod tests {
         assert!(!pair.verifies(b"n", &good));
         assert!(!pair.verifies(b"m", &good[1..]));
         assert!(!credential("account-a", "t").verifies(b"m", &good));
+    }
+
+    #[test]
+    fn a_pair_is_the_same_if_both_halves_are() {
+        let pair = credential("account-a", "s");
+        assert!(pair.is_same(&credential("account-a", "s")));
+        assert!(!pair.is_same(&credential("account-b", "s")));
+        assert!(!pair.is_same(&credential("account-a", "t")));
     }
 
     #[test]

@@ -24,6 +24,15 @@ where
     tokio::spawn(future)
 }
 
+/// Starts a task on the thread of `runtime`, from another one: whoever waits for it stands apart.
+pub(crate) fn spawn_at<F>(runtime: &Handle, name: &'static str, future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    tracing::trace!(name, "task starts");
+    runtime.spawn(future)
+}
+
 /// Starts a task on a thread of its own, so that what it computes delays nothing else.
 ///
 /// # Errors

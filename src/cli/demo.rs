@@ -89,7 +89,7 @@ impl Stage {
         let (now, over) = (clock.wall(), Overrides::default());
         let config = config::parse(&text, &dir.join("proxy.toml"), &ProcessEnvironment, &over, now)
             .map_err(io::Error::other)?;
-        let proxy = app::start(config, clock).await.map_err(io::Error::other)?;
+        let proxy = app::start(config, over, clock).await.map_err(io::Error::other)?;
         Ok(Self { simulator, proxy, dir, stand_in_secret })
     }
 

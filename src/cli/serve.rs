@@ -1,5 +1,6 @@
 //! `serve` and `check`.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,8 @@ const DRAIN: Duration = Duration::from_secs(25);
 
 /// `open` is what could not be closed to onlookers.
 pub(super) async fn serve(place: Where, logging: Logging, open: Vec<String>) -> ExitCode {
-    let loaded = match config::load(place.config.as_deref(), &place.overrides(&logging)) {
+    let overrides = place.overrides(&logging);
+    let loaded = match config::load(place.config.as_deref(), &overrides) {
         Ok(loaded) => loaded,
         Err(problems) => {
             fault(&problems, None);
@@ -33,7 +35,7 @@ pub(super) async fn serve(place: Where, logging: Logging, open: Vec<String>) -> 
     tell_start(&config, &open);
     // Before anything is started: a signal that comes early is not lost.
     let ends = Ends::new();
-    let running = match app::start(config, Arc::new(SystemClock::new())).await {
+    let running = match app::start(config, overrides, Arc::new(SystemClock::new())).await {
         Ok(running) => running,
         Err(start) => {
             fault(&start, Some(&start.hint()));
@@ -45,7 +47,7 @@ pub(super) async fn serve(place: Where, logging: Logging, open: Vec<String>) -> 
         data(&snippets::for_this_run(running.address(), &key, &secret));
     }
     let why = match ends {
-        Ok(ends) => ends.wait().await,
+        Ok(ends) => ends.wait_and(|| running.reload()).await,
         Err(_) => std::future::pending().await,
     };
     tracing::info!(?why, "draining");
@@ -125,16 +127,25 @@ impl Ends {
         })
     }
 
-    /// Waits for one, and says which.
-    pub(super) async fn wait(mut self) -> End {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return End::Interrupt,
-                _ = self.terminate.recv() => return End::Terminate,
-                _ = self.hangup.recv() => {
-                    tracing::warn!("this build does not reload yet: restart it to read the configuration");
-                }
+    /// Waits for one, and says which. A hang-up has nothing to end here.
+    pub(super) async fn wait(self) -> End {
+        self.wait_and(|| std::future::ready(())).await
+    }
+
+    /// The same; at every hang-up it does what is to be done then. An end is not held up by that.
+    pub(super) async fn wait_and<F: Future>(mut self, hung_up: impl Fn() -> F) -> End {
+        let (interrupt, terminate, hangup) =
+            (&mut self.interrupt, &mut self.terminate, &mut self.hangup);
+        let hung_up = async {
+            while hangup.recv().await.is_some() {
+                drop(hung_up().await);
             }
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            _ = interrupt.recv() => End::Interrupt,
+            _ = terminate.recv() => End::Terminate,
+            never = hung_up => match never {},
         }
     }
 }

@@ -6,6 +6,7 @@
 //!    and not kept would be worse than none.
 //! 4. Secrets are read here, turned into credentials here, and never shown.
 
+mod changes;
 mod check;
 mod environment;
 mod file;
@@ -36,6 +37,7 @@ use crate::policy::Grant;
 use crate::provider::{Environment, Provider};
 use crate::secret::{Credential, TokenHash};
 
+pub(crate) use self::changes::beyond_clients;
 pub(crate) use self::listen::{Listen, Tls, UnixSocket};
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::source::{Lookup, ProcessEnvironment};
@@ -197,6 +199,19 @@ pub(crate) enum Proof {
     None,
 }
 
+impl Proof {
+    /// What sort of credential it is, and nothing of the credential.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::StandIn(_) => "stand-in",
+            Self::User { .. } => "uid",
+            Self::Certificate(_) => "certificate",
+            Self::None => "none",
+        }
+    }
+}
+
 /// What flags, and the variables of the same names, say in place of the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overrides {
@@ -230,8 +245,29 @@ impl std::fmt::Debug for StandInPair {
 /// Finds the configuration and reads it: `explicit`, `$GEMINID_CONFIG`, `./proxy.toml`,
 /// `/etc/geminid/proxy.toml`, or the environment alone.
 pub(crate) fn load(explicit: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Problems> {
-    let places = [Path::new("proxy.toml"), Path::new("/etc/geminid/proxy.toml")];
-    search(explicit, &places, &ProcessEnvironment, overrides, SystemClock::new().wall())
+    search(explicit, &places(), &ProcessEnvironment, overrides, SystemClock::new().wall())
+}
+
+fn places() -> [&'static Path; 2] {
+    [Path::new("proxy.toml"), Path::new("/etc/geminid/proxy.toml")]
+}
+
+/// Reads a configuration once more.
+pub(crate) fn reread(path: &Path, overrides: &Overrides) -> Result<Config, Problems> {
+    let (env, now) = (&ProcessEnvironment, SystemClock::new().wall());
+    read_from(path, env, overrides, now)
+}
+
+/// Where a configuration is.
+fn find(explicit: Option<&Path>, places: &[&Path], env: &impl Lookup) -> Option<PathBuf> {
+    let named = explicit.map(Path::to_owned);
+    let named = named.or_else(|| source::filled(env, "GEMINID_CONFIG").map(PathBuf::from));
+    // One that is there and cannot be read is told: `parse` finds nothing to excuse.
+    let there = |path: &Path| match std::fs::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    named.or_else(|| places.iter().find(|it| there(it)).map(|it| (*it).to_owned()))
 }
 
 fn search(
@@ -241,26 +277,30 @@ fn search(
     overrides: &Overrides,
     now: UnixMicros,
 ) -> Result<Loaded, Problems> {
-    let named = explicit.map(Path::to_owned);
-    let named = named.or_else(|| source::filled(env, "GEMINID_CONFIG").map(PathBuf::from));
-    // One that is there and cannot be read is told: `parse` finds nothing to excuse.
-    let there = |path: &Path| match std::fs::symlink_metadata(path) {
-        Ok(_) => true,
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    };
-    let found = named.or_else(|| places.iter().find(|it| there(it)).map(|it| (*it).to_owned()));
-    let Some(path) = found else {
+    let Some(path) = find(explicit, places, env) else {
         return environment::start(env, overrides, now)
             .map(|(config, pair)| Loaded::Environment(config, pair));
     };
-    let mut report = problem::Report::new(Some(&path), "");
-    match source::read_configuration(&path, &mut report) {
-        Ok(text) => {
-            let mut warnings = report.finish()?;
-            let mut config = parse(&text, &path, env, overrides, now)?;
-            warnings.append(&mut config.warnings);
-            Ok(Loaded::File(Config { warnings, ..config }))
-        }
+    read_from(&path, env, overrides, now).map(Loaded::File)
+}
+
+fn read_from(
+    path: &Path,
+    env: &impl Lookup,
+    overrides: &Overrides,
+    now: UnixMicros,
+) -> Result<Config, Problems> {
+    let (text, mut warnings) = read_file(path)?;
+    let mut config = parse(&text, path, env, overrides, now)?;
+    warnings.append(&mut config.warnings);
+    Ok(Config { warnings, ..config })
+}
+
+/// The text of a configuration file, and what is odd about the file.
+fn read_file(path: &Path) -> Result<(Zeroizing<String>, Vec<String>), Problems> {
+    let mut report = problem::Report::new(Some(path), "");
+    match source::read_configuration(path, &mut report) {
+        Ok(text) => Ok((text, report.finish()?)),
         Err(missing) => {
             missing.tell(&problem::Spot::root(), &mut report);
             Err(report.finish().expect_err("a problem was told on the line above"))

@@ -68,6 +68,10 @@ impl StateDir {
         }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The marks of a key. A key that has none gets its file now.
     pub(crate) fn marks(&self, fingerprint: &str) -> Result<Result<Found, Damage>, StateError> {
         let path = self.path.join(format!("nonce-{fingerprint}"));

@@ -14,7 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Facts;
-use crate::call::{ClientId, KeyName, OperationName};
+use crate::call::{ClientId, Freeze, KeyName, OperationName};
 
 const SECONDS: [f64; 12] =
     [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     lane_wait: Family<Key, Histogram>,
     duration: Family<Client, Histogram>,
     in_flight: Gauge,
+    frozen: Family<Frozen, Gauge>,
+    reloads: Family<Reload, Counter>,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -53,6 +55,16 @@ struct Client {
     client: Option<ClientId>,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Frozen {
+    level: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Reload {
+    result: &'static str,
+}
+
 macro_rules! label_values {
     ($($type:ident)*) => {$(
         impl EncodeLabelValue for $type {
@@ -74,6 +86,8 @@ impl Metrics {
             lane_wait: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             duration: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             in_flight: Gauge::default(),
+            frozen: Family::default(),
+            reloads: Family::default(),
         };
         {
             let mut to = metrics.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,6 +100,9 @@ impl Metrics {
             let help = "Time from a request's head to its answer's";
             to.register("request_duration_seconds", help, metrics.duration.clone());
             to.register("requests_in_flight", "Requests being answered", metrics.in_flight.clone());
+            to.register("frozen", "Clients that are frozen, by level", metrics.frozen.clone());
+            let help = "Reloads of the configuration, by what came of them";
+            to.register("reloads", help, metrics.reloads.clone());
         }
         metrics
     }
@@ -123,6 +140,17 @@ impl Metrics {
                 self.corrections.get_or_create(&key).inc_by(u64::from(facts.n_resigns));
             }
         }
+    }
+
+    /// So many clients are frozen at this level.
+    pub(crate) fn frozen(&self, level: Freeze, n_clients: usize) {
+        let gauge = self.frozen.get_or_create(&Frozen { level: level.as_str() });
+        gauge.set(i64::try_from(n_clients).unwrap_or(i64::MAX));
+    }
+
+    /// A reload ended so.
+    pub(crate) fn reloaded(&self, result: &'static str) {
+        self.reloads.get_or_create(&Reload { result }).inc();
     }
 
     /// The text that a scrape reads.

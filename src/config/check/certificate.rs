@@ -63,7 +63,11 @@ fn tell(fault: &rustls::Error, at_cert: &Spot, at_key: &Spot, report: &mut Repor
     match fault {
         rustls::Error::InconsistentKeys(_) => {
             let message = "is not the key of the certificate in `cert`";
-            report.problem(at_key, message, "the first certificate in `cert` is the listener's own");
+            report.problem(
+                at_key,
+                message,
+                "the first certificate in `cert` is the listener's own",
+            );
         }
         rustls::Error::InvalidCertificate(_) => {
             let hint = "the listener's own certificate comes first, in PEM form";

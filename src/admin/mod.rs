@@ -1,4 +1,9 @@
-//! The admin listener: probes and metrics. Loopback only, and never a browser's foreign page.
+//! The admin listener: probes, metrics and commands. Loopback only, and never a browser's foreign page.
+//!
+//! Probes and metrics are open to every program on the machine. Commands want the operator token.
+
+mod command;
+pub(crate) mod token;
 
 use std::sync::Arc;
 
@@ -6,30 +11,43 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+pub(crate) use self::command::{FreezeOrder, ThawOrder};
 use crate::answer;
+use crate::call::Freeze;
+use crate::freeze::Freezer;
 use crate::inbound::{self, BadHead, Crowd, Doors, Misdirected, Peer, Unheard};
 use crate::message::{self, Body};
 use crate::observe::Observer;
 use crate::proxy::Proxy;
+use crate::reload::Reload;
+use crate::secret::TokenHash;
 
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Of its own, so that a crowd of bots keeps no probe out.
 const DESCRIPTORS: u64 = 160;
 
-/// What the admin listener can see.
+/// What the admin listener can see and do.
 #[derive(Clone, Debug)]
 pub(crate) struct Face {
     pub(crate) observer: Arc<Observer>,
     pub(crate) proxies: Vec<Arc<Proxy>>,
+    pub(crate) freezer: Arc<Freezer>,
+    pub(crate) reload: Arc<Reload>,
+    /// Of the operator token.
+    pub(crate) token: TokenHash,
+    /// Where requests are answered.
+    pub(crate) main: Handle,
 }
 
 pub(crate) async fn serve(listener: TcpListener, face: Face, stop: watch::Receiver<bool>) {
     let handle = move |mut request: Request<Incoming>, _peer: Peer| {
-        let answer = face.answer(&request);
+        let face = face.clone();
         async move {
+            let answer = face.answer(&mut request).await;
             let reusable = inbound::drain(request.body_mut()).await;
             if reusable { answer } else { answer::closing(answer) }
         }
@@ -38,7 +56,7 @@ pub(crate) async fn serve(listener: TcpListener, face: Face, stop: watch::Receiv
 }
 
 impl Face {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: &mut Request<Incoming>) -> Response<Body> {
         let mut head = Request::new(());
         *head.uri_mut() = request.uri().clone();
         *head.headers_mut() = request.headers().clone();
@@ -47,6 +65,9 @@ impl Face {
             Ok(target) => target,
             Err(refused) => return text(status(&refused), format!("{refused}\n")),
         };
+        if command::methods(&target.path).is_some() {
+            return command::answer(self, &target.path, request).await;
+        }
         if request.method() != Method::GET {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
         }
@@ -58,11 +79,26 @@ impl Face {
                 "the exchange has not told its time yet, or no nonces are reserved: signed calls wait\n",
             ),
             "/metrics" => {
+                self.count_frozen();
                 let mut response = text(StatusCode::OK, self.observer.metrics.render());
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS));
                 response
             }
-            _ => text(StatusCode::NOT_FOUND, "/livez /readyz /startupz /metrics\n"),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "/livez /readyz /startupz /metrics, and /freeze /thaw /reload\n",
+            ),
+        }
+    }
+
+    /// Whoever is frozen, by name or with all the others.
+    fn count_frozen(&self) {
+        let rosters: Vec<_> = self.proxies.iter().map(|it| it.roster()).collect();
+        let frozen = self.freezer.now();
+        for level in [Freeze::Risk, Freeze::Everything] {
+            let clients = rosters.iter().flat_map(|it| &it.clients);
+            let n_clients = clients.filter(|it| frozen.of(&it.id) == level).count();
+            self.observer.metrics.frozen(level, n_clients);
         }
     }
 

@@ -1,0 +1,289 @@
+//! What an operator tells a running proxy to do: freeze, thaw, reload. JSON in, JSON out.
+//!
+//! 1. Every command wants the operator token, on loopback too: any program on the machine reaches the
+//!    listener, and only the operator reads the state directory.
+//! 2. A freeze is in force and on the disk before the first order is cancelled.
+//! 3. One client of a shared key is frozen like any other. The key's orders are not cancelled for it,
+//!    because the exchange cancels all of a key or none; the answer names the others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Face, token};
+use crate::call::{ClientId, Freeze};
+use crate::emergency::Cancelled;
+use crate::freeze::{FreezeError, Frozen, Whom};
+use crate::inbound::{self, Unread};
+use crate::message::{self, Body, Incomplete};
+use crate::policy::CancelAll;
+use crate::proxy::Proxy;
+use crate::reload::{NotReloaded, Reloaded};
+use crate::task;
+
+/// What is asked with `POST /freeze`. Nothing at all: no new risk, for everyone.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct FreezeOrder {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client: Option<String>,
+    /// Reads and cancels too.
+    pub(crate) everything: bool,
+    pub(crate) cancel_all: bool,
+}
+
+/// What is asked with `POST /thaw`. Nothing at all: what was frozen for everyone.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ThawOrder {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client: Option<String>,
+    /// Those who were frozen by name too.
+    pub(crate) each: bool,
+}
+
+/// A command that was not carried out.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    error: String,
+    hint: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status, error: error.into(), hint: hint.into() }
+    }
+}
+
+/// The paths of commands, and how they are called.
+pub(super) fn methods(path: &str) -> Option<&'static str> {
+    match path {
+        "/freeze" => Some("GET, POST"),
+        "/thaw" | "/reload" => Some("POST"),
+        _ => None,
+    }
+}
+
+/// Answers a request to one of the paths that `methods` knows.
+pub(super) async fn answer(
+    face: &Face,
+    path: &str,
+    request: &mut Request<Incoming>,
+) -> Response<Body> {
+    let done = match carry_out(face, path, request).await {
+        Ok(done) => return json_answer(StatusCode::OK, &done),
+        Err(refused) => refused,
+    };
+    let Refused { status, error, hint } = done;
+    let mut response = json_answer(status, &json!({"error": error, "hint": hint}));
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+    }
+    if let Some(methods) = methods(path).filter(|_| status == StatusCode::METHOD_NOT_ALLOWED) {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    response
+}
+
+async fn carry_out(
+    face: &Face,
+    path: &str,
+    request: &mut Request<Incoming>,
+) -> Result<Value, Refused> {
+    if !token::is_presented(&face.token, request.headers()) {
+        return Err(Refused::new(
+            StatusCode::UNAUTHORIZED,
+            "commands want the operator token",
+            "send `Authorization: Bearer` and what the file `operator-token` in the state directory holds",
+        ));
+    }
+    match (request.method(), path) {
+        (&Method::GET, "/freeze") => Ok(face.freezer.now().json()),
+        (&Method::POST, "/freeze") => freeze(face, order(request).await?).await,
+        (&Method::POST, "/thaw") => thaw(face, order(request).await?).await,
+        (&Method::POST, "/reload") => {
+            let Nothing {} = order(request).await?;
+            reload(face).await
+        }
+        _ => Err(Refused::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("{path} is not called that way"),
+            format!("use {}", methods(path).unwrap_or_default()),
+        )),
+    }
+}
+
+/// A command without parameters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn order<T: Default + DeserializeOwned>(
+    request: &mut Request<Incoming>,
+) -> Result<T, Refused> {
+    let headers = request.headers().clone();
+    let bytes = inbound::body(&headers, request.body_mut()).await.map_err(|unread| {
+        let status = match &unread {
+            Unread::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Unread::Incomplete(Incomplete::TooLong { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Unread::Incomplete(_) => StatusCode::BAD_REQUEST,
+            Unread::Slow => StatusCode::REQUEST_TIMEOUT,
+        };
+        Refused::new(status, unread.to_string(), "send a short JSON object at once")
+    })?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(&bytes).map_err(|fault| {
+        let hint = "see docs/operations.md for what each command takes";
+        Refused::new(StatusCode::BAD_REQUEST, format!("the body does not fit: {fault}"), hint)
+    })
+}
+
+async fn freeze(face: &Face, order: FreezeOrder) -> Result<Value, Refused> {
+    let FreezeOrder { client, everything, cancel_all } = order;
+    let client = client.map(|it| known(face, &it)).transpose()?;
+    let level = if everything { Freeze::Everything } else { Freeze::Risk };
+    let (freezer, whom) = (Arc::clone(&face.freezer), client.clone());
+    let frozen = apart(move || freezer.freeze(whom.as_ref(), level)).await?;
+    tracing::warn!(client = client.as_ref().map(ClientId::as_str), %level, "frozen");
+    if !cancel_all {
+        return Ok(json!({"frozen": frozen.json()}));
+    }
+    let (cancelled, left) = cancel(face, client.as_ref()).await;
+    Ok(json!({"frozen": frozen.json(), "cancelled": cancelled, "left": left}))
+}
+
+async fn thaw(face: &Face, order: ThawOrder) -> Result<Value, Refused> {
+    let ThawOrder { client, each } = order;
+    let whom = match (client, each) {
+        (Some(_), true) => {
+            return Err(Refused::new(
+                StatusCode::BAD_REQUEST,
+                "`client` and `each` do not go together",
+                "one of them",
+            ));
+        }
+        (Some(client), false) => {
+            // One who has gone from the configuration may still be frozen.
+            let named = ClientId::new(&client);
+            let frozen = face.freezer.now().is_named(&named);
+            Whom::One(if frozen { named } else { known(face, &client)? })
+        }
+        (None, true) => Whom::Each,
+        (None, false) => Whom::All,
+    };
+    let (freezer, asked) = (Arc::clone(&face.freezer), whom.clone());
+    let frozen = apart(move || freezer.thaw(&asked)).await?;
+    tracing::warn!(?whom, frozen = %frozen.json(), "thawed");
+    Ok(json!({"frozen": frozen.json()}))
+}
+
+/// Writes to the disk, away from whatever this thread does.
+async fn apart(
+    change: impl FnOnce() -> Result<Frozen, FreezeError> + Send + 'static,
+) -> Result<Frozen, Refused> {
+    let changed = tokio::task::spawn_blocking(change).await;
+    let changed = changed.map_err(|_| {
+        let error = "a fault in the proxy";
+        Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error, "report it, with the log")
+    })?;
+    changed.map_err(|fault| {
+        tracing::error!("{fault}");
+        let status = match fault {
+            FreezeError::NotKept(_) | FreezeError::StillFrozen(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            FreezeError::AllFrozen(_) => StatusCode::CONFLICT,
+        };
+        Refused::new(status, fault.to_string(), fault.hint())
+    })
+}
+
+/// Cancels what the frozen may have open. Returns what came of it, and what was left alone.
+async fn cancel(face: &Face, client: Option<&ClientId>) -> (Vec<Cancelled>, Vec<Value>) {
+    let (mut cancelled, mut left) = (Vec::new(), Vec::new());
+    for proxy in &face.proxies {
+        let (affected, spared) = affected(proxy, client);
+        left.extend(spared);
+        if affected.is_empty() {
+            continue;
+        }
+        // On the thread that answers requests: connections to the exchange live there.
+        let proxy = Arc::clone(proxy);
+        let work = async move { proxy.cancel_all(&affected).await };
+        match task::spawn_at(&face.main, "cancel all", work).await {
+            Ok(done) => cancelled.extend(done),
+            Err(_) => left.push(json!({"why": "a fault in the proxy: see the log"})),
+        }
+    }
+    (cancelled, left)
+}
+
+/// The clients of one upstream whose keys' orders go, and what is said of one whose orders stay.
+fn affected(proxy: &Proxy, client: Option<&ClientId>) -> (Vec<ClientId>, Option<Value>) {
+    let roster = proxy.roster();
+    let Some(asked) = client else {
+        return (roster.clients.iter().map(|it| it.id.clone()).collect(), None);
+    };
+    let Some(client) = roster.clients.iter().find(|it| it.id == *asked) else {
+        return (Vec::new(), None);
+    };
+    let others = roster.sharers(client);
+    if others.is_empty() || client.grant.cancel_all == CancelAll::Shared {
+        return (vec![asked.clone()], None);
+    }
+    let others: Vec<&str> = others.iter().map(ClientId::as_str).collect();
+    let why = "its key is used by other clients too, and the exchange cancels all orders of a key or none";
+    let spared = json!({
+        "client": asked.as_str(), "key": client.key.name().as_str(), "shared_with": others,
+        "why": why, "hint": "freeze the others too, without --client, or cancel its orders one by one",
+    });
+    (Vec::new(), Some(spared))
+}
+
+async fn reload(face: &Face) -> Result<Value, Refused> {
+    match Arc::clone(&face.reload).run().await {
+        Ok(Reloaded { path, n_clients, policy, changed, warnings }) => Ok(json!({
+            "reloaded": path.display().to_string(), "clients": n_clients, "policy": &*policy,
+            "changed": changed, "warnings": warnings,
+        })),
+        Err(fault) => {
+            let status = match &fault {
+                NotReloaded::Problems(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                NotReloaded::Restart { .. } | NotReloaded::NoFile => StatusCode::CONFLICT,
+                NotReloaded::Fault => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            Err(Refused::new(status, fault.to_string(), fault.hint()))
+        }
+    }
+}
+
+fn known(face: &Face, name: &str) -> Result<ClientId, Refused> {
+    let rosters: Vec<_> = face.proxies.iter().map(|it| it.roster()).collect();
+    let known: BTreeSet<&ClientId> =
+        rosters.iter().flat_map(|it| it.clients.iter().map(|it| &it.id)).collect();
+    if let Some(found) = known.iter().find(|it| it.as_str() == name) {
+        return Ok((*found).clone());
+    }
+    let known: Vec<&str> = known.into_iter().map(ClientId::as_str).collect();
+    let error = format!("there is no client `{}`", crate::call::shown(name));
+    let hint = format!("the clients are {}", known.join(", "));
+    Err(Refused::new(StatusCode::NOT_FOUND, error, hint))
+}
+
+fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(message::full(format!("{body}\n")));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,81 @@
+//! Cancels every order of a key, ahead of everything else that wants it: what `freeze --cancel-all` does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::call::ClientId;
+use crate::proxy::Proxy;
+use crate::roster::KeyRing;
+
+/// What came of one key's `cancel/all`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Cancelled {
+    pub(crate) key: String,
+    /// The sub-account, under a key for a group of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) account: Option<String>,
+    pub(crate) ok: bool,
+    /// A sentence for a person.
+    pub(crate) detail: String,
+    /// How many orders were cancelled, if the exchange says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) orders: Option<usize>,
+}
+
+/// A key whose orders are cancelled, in one of its accounts.
+struct Target {
+    ring: Arc<KeyRing>,
+    account: Option<String>,
+}
+
+impl Proxy {
+    /// Cancels every order of the keys that `clients` use, all keys at a time: one that does not answer
+    /// holds up no other.
+    pub(crate) async fn cancel_all(self: &Arc<Self>, clients: &[ClientId]) -> Vec<Cancelled> {
+        let each = self.targets(clients).into_iter().map(|target| {
+            let this = Arc::clone(self);
+            let told = (target.ring.name().to_string(), target.account.clone());
+            let work = async move { this.cancel_everything(&target.ring, target.account).await };
+            (told, self.tasks.spawn("cancel all", work))
+        });
+        let mut cancelled = Vec::new();
+        for ((key, account), work) in each.collect::<Vec<_>>() {
+            cancelled.push(work.await.unwrap_or_else(|_| {
+                let detail = "a fault in the proxy: look at the exchange".to_owned();
+                Cancelled { key, account, ok: false, detail, orders: None }
+            }));
+        }
+        cancelled
+    }
+
+    /// Every key once; a key for a group once for each account that these clients may name.
+    fn targets(&self, clients: &[ClientId]) -> Vec<Target> {
+        let roster = self.roster();
+        let mut seen = BTreeSet::new();
+        let mut targets = Vec::new();
+        for client in roster.clients.iter().filter(|it| clients.contains(&it.id)) {
+            let ring = &client.key;
+            let mut accounts: Vec<Option<String>> = vec![ring.key.account.clone()];
+            if ring.key.credential.is_master() {
+                accounts.extend(client.grant.accounts.iter().cloned().map(Some));
+            }
+            for account in accounts {
+                if seen.insert((ring.name().clone(), account.clone())) {
+                    targets.push(Target { ring: Arc::clone(ring), account });
+                }
+            }
+        }
+        targets
+    }
+
+    // TO BE JOINED by whoever joins `Priority::Emergency` and `Provider::cancel_all`: the turn on the
+    // lane, the call, its answer. Until then it says that nothing was cancelled.
+    #[expect(clippy::unused_async, reason = "what is joined here waits for a turn and an answer")]
+    #[expect(clippy::unused_self, reason = "the same")]
+    async fn cancel_everything(&self, ring: &KeyRing, account: Option<String>) -> Cancelled {
+        let detail = "not joined yet".to_owned();
+        Cancelled { key: ring.name().to_string(), account, ok: false, detail, orders: None }
+    }
+}
