@@ -10,6 +10,7 @@ pub(crate) mod log;
 mod marks;
 mod paper;
 mod slot;
+pub(crate) mod trail;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
