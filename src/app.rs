@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use tokio::task::JoinHandle;
 use crate::admin;
 use crate::call::KeyName;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Audit, Config};
 use crate::egress::{Arriving, BadAnchor, Destination, Egress};
 use crate::inbound::{self, Crowd, Directory, Doors, Throttle};
+use crate::journal::log::Durability;
+use crate::journal::trail::Trail;
 use crate::journal::{Damage, StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
@@ -51,6 +54,7 @@ pub(crate) struct Running {
     drained: Drained,
     lanes: Vec<Tended>,
     proxies: Vec<Arc<Proxy>>,
+    trail: Trail,
     // Held to the end: another process must not hand out nonces meanwhile.
     state: StateDir,
 }
@@ -74,6 +78,8 @@ pub(crate) enum StartError {
     Thread(io::Error),
     #[error(transparent)]
     State(StateProblem),
+    #[error("the audit trail in {} cannot be used: {fault}", dir.display())]
+    Trail { dir: PathBuf, fault: io::Error },
     #[error(transparent)]
     Damaged(NoKeyLeft),
     #[error(transparent)]
@@ -110,6 +116,9 @@ impl StartError {
         let hint = match self {
             Self::Listen(_) => "end what listens there, or set another address with `listen`",
             Self::Thread(_) => "raise the limit of processes (`ulimit -u`, or the container's)",
+            Self::Trail { .. } => {
+                "let the user that geminid runs as read and write `audit` in the state directory, or set `[state] audit = { durability = \"off\" }`"
+            }
             Self::Damaged(NoKeyLeft(keys)) => return way_out(keys),
             Self::State(StateProblem(StateError::NotMade { .. })) => {
                 "make room in the state directory: every key needs 8 KiB there once, and no more later"
@@ -161,7 +170,9 @@ impl From<BadAnchor> for StartError {
 /// If an address, the state directory or a trust anchor cannot be used.
 pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     let state = StateDir::open(&config.state_dir)?;
-    let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics: Metrics::new() });
+    let trail = trail(&config, &clock)?;
+    let metrics = Metrics::new(&trail);
+    let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics, trail: trail.clone() });
     let (tasks, drained) = Tasks::new();
     let (stop, _) = watch::channel(false);
     let parts = Parts { config: &config, clock, observer: Arc::clone(&observer), state: &state };
@@ -188,7 +199,19 @@ pub(crate) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Runni
     // A scrape of many series takes its time, and no order waits for it.
     let apart = task::spawn_apart("admin", admin::serve(listener, face, stop.subscribe()));
     servers.push(apart.map_err(StartError::Thread)?);
-    Ok(Running { addresses, admin, stop, servers, tasks, drained, lanes, proxies, state })
+    Ok(Running { addresses, admin, stop, servers, tasks, drained, lanes, proxies, trail, state })
+}
+
+/// Where all that happens is told for good, as far as the operator wants it.
+fn trail(config: &Config, clock: &Arc<dyn Clock>) -> Result<Trail, StartError> {
+    let durability = match config.audit {
+        Audit::Group => Durability::Group,
+        Audit::Interval => Durability::Interval,
+        Audit::Off => return Ok(Trail::off()),
+    };
+    let dir = config.state_dir.clone();
+    let started = Trail::start(&dir, durability, Arc::clone(clock));
+    started.map_err(|fault| StartError::Trail { dir, fault })
 }
 
 impl Running {
@@ -199,7 +222,7 @@ impl Running {
 
     /// Takes no more requests, and waits for those in flight. `false`: `limit` passed before.
     pub(crate) async fn drain(self, limit: Duration) -> bool {
-        let Self { stop, servers, tasks, drained, lanes, proxies, state, .. } = self;
+        let Self { stop, servers, tasks, drained, lanes, proxies, trail, state, .. } = self;
         stop.send_replace(true);
         let everything = async {
             for server in servers {
@@ -222,9 +245,12 @@ impl Running {
                     tracing::error!(%fault, "a nonce mark could not be written");
                 }
             }
+            trail.close().await;
         };
         if tokio::time::timeout(LAST_WRITES, closing).await.is_err() {
-            tracing::error!("the disk does not answer: the last nonce marks stay as they were");
+            tracing::error!(
+                "the disk does not answer: the last nonce marks stay as they were, and lines of the audit trail may be lost"
+            );
         }
         drop(state);
         in_time

@@ -12,6 +12,7 @@ use crate::call::{Outcome, StopCause};
 use crate::diagnose::{Cause, Confidence, DecidedBy, Finding, Retry};
 use crate::egress::{SendError, SendFault, Sent};
 use crate::inbound::{BadHead, Misdirected, Unheard, Unidentified, Unread};
+use crate::journal::trail::TrailFault;
 use crate::message::Incomplete;
 use crate::nonce::Busy;
 use crate::policy::Denial;
@@ -44,6 +45,8 @@ pub(crate) enum Refusal {
     NoClock,
     #[error("how this key counts its nonces is not known: the question was answered {status}")]
     Unlearned { status: u16 },
+    #[error(transparent)]
+    Audit(#[from] TrailFault),
     #[error("{fault}")]
     Send { fault: SendError, mutates: bool },
     #[error("the answer is not complete: {why}")]
@@ -95,6 +98,7 @@ impl Refusal {
             | Self::LaneBusy(_)
             | Self::NoClock
             | Self::Unlearned { .. }
+            | Self::Audit(_)
             | Self::Send { .. } => Outcome::NotSent,
         }
     }
@@ -151,6 +155,10 @@ impl Refusal {
             Self::Unlearned { .. } => not_now(
                 Cause::Unexplained,
                 "repeat it; if it stays, set the key's `nonce` to \"time\" or \"increasing\"",
+            ),
+            Self::Audit(_) => not_before(
+                Cause::AuditUnavailable,
+                "make room on the state directory's disk, or make it answer: cancels and reads go on",
             ),
             Self::Send { fault, mutates } => send(fault, *mutates),
             Self::Truncated { mutates, .. } => lost(502, Cause::UpstreamTruncated, *mutates),
@@ -352,13 +360,10 @@ fn busy(it: &Busy) -> Answered {
             Cause::Internal,
             "see that the state directory can be written: a nonce is not used before it is kept",
         ),
-        Busy::Damaged { .. } => Answered {
-            retry: Retry::AfterFix,
-            ..not_now(
-                Cause::NonceStateDamaged,
-                "move the key's nonce file, which the log names, out of the state directory, wait 60 s, and start geminid again",
-            )
-        },
+        Busy::Damaged { .. } => not_before(
+            Cause::NonceStateDamaged,
+            "move the key's nonce file, which the log names, out of the state directory, wait 60 s, and start geminid again",
+        ),
     }
 }
 
@@ -416,6 +421,11 @@ fn not_now(cause: Cause, fix: &'static str) -> Answered {
     Answered { status: 503, cause, reason: None, retry: Retry::Now, fix }
 }
 
+/// Somebody must see to it first.
+fn not_before(cause: Cause, fix: &'static str) -> Answered {
+    Answered { retry: Retry::AfterFix, ..not_now(cause, fix) }
+}
+
 /// An answer that did not come, or not whole.
 fn lost(status: u16, cause: Cause, mutates: bool) -> Answered {
     let fix = "a read changes nothing: repeat it";
@@ -467,25 +477,21 @@ mod tests {
         assert!(
             ahead.to_string().ends_with("due in 8 s") && ahead.finding().retry == Retry::After(8)
         );
-        check(
-            &Refusal::Redirect { mutates: true },
-            502,
-            None,
-            Outcome::Unknown,
-            "upstream-redirect",
-        );
+        let redirect = Refusal::Redirect { mutates: true };
+        check(&redirect, 502, None, Outcome::Unknown, "upstream-redirect");
+        check(&Refusal::Audit(TrailFault::of("full")), 503, None, none, "audit-unavailable");
         let truncated =
             Refusal::Truncated { why: String::new(), outcome: Outcome::Executed, mutates: true };
         check(&truncated, 502, None, Outcome::Executed, "upstream-truncated");
         check(&Refusal::Replay, 400, Some("InvalidNonce"), none, "client-replay");
         check(&Refusal::Upgrade, 403, Some("MissingRole"), none, "operation-unknown");
-        let missing = Refusal::Unidentified(Unidentified::Missing);
+        let missing = Unidentified::Missing.into();
         check(&missing, 401, Some("InvalidApiKey"), none, "client-unidentified");
         let wait = Duration::from_millis(4_500);
         let throttled = Refusal::Unidentified(Unidentified::Throttled { wait });
         check(&throttled, 429, Some("RateLimit"), none, "client-throttled");
         assert_eq!(throttled.finding().retry, Retry::After(5));
-        let url = Refusal::Unidentified(Unidentified::InUrl { name: "token" });
+        let url = Unidentified::InUrl { name: "token" }.into();
         check(&url, 400, Some("InvalidJson"), none, "request-malformed");
         let alias = Refusal::Unidentified(Unidentified::Alias { name: "x_y".to_owned() });
         check(&alias, 400, Some("InvalidApiKey"), none, "client-ambiguous");

@@ -168,7 +168,7 @@ impl Visit for Fields<'_> {
 }
 
 /// The inside of a JSON string.
-pub(super) struct Json<'a>(pub(super) &'a mut String);
+struct Json<'a>(&'a mut String);
 
 impl fmt::Write for Json<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {

@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn what_is_no_line() {
         let hash = "a".repeat(DIGITS);
-        let line = |number: &str, hash: &str| format!(r#"{{"seq":{number},"x":1,"hash":"{hash}"}}"#);
+        let line =
+            |number: &str, hash: &str| format!(r#"{{"seq":{number},"x":1,"hash":"{hash}"}}"#);
         assert!(Line::read(line("1", &hash).as_bytes()).is_some());
         for number in ["", "0", "01", "-1", "1.0", "\"1\"", "18446744073709551616", " 1"] {
             assert_eq!(Line::read(line(number, &hash).as_bytes()), None, "{number}");

@@ -29,7 +29,7 @@ use std::time::Duration;
 pub(crate) use self::files::{Lines, Part, parts};
 pub(crate) use self::line::hex;
 pub(crate) use self::verify::{Broken, Sound, What, verify};
-pub(crate) use self::words::begin;
+pub(crate) use self::words::{begin, string};
 use crate::clock::Clock;
 use crate::journal::log::{Durability, Log};
 
@@ -61,6 +61,13 @@ struct Open {
 #[error("the audit trail cannot be written: {why}")]
 pub(crate) struct TrailFault {
     why: String,
+}
+
+#[cfg(test)]
+impl TrailFault {
+    pub(crate) fn of(why: &str) -> Self {
+        Self { why: why.to_owned() }
+    }
 }
 
 impl Trail {
@@ -124,7 +131,9 @@ impl Trail {
         let written = self.open.as_ref().map(|it| it.log.written());
         async {
             let Some(written) = written else { return Ok(()) };
-            let late = |_| TrailFault { why: format!("the disk takes longer than {} s", PATIENCE.as_secs()) };
+            let late = |_| TrailFault {
+                why: format!("the disk takes longer than {} s", PATIENCE.as_secs()),
+            };
             let written = tokio::time::timeout(PATIENCE, written).await.map_err(late)?;
             written.map_err(|fault| TrailFault { why: fault.to_string() })
         }

@@ -141,7 +141,9 @@ fn last_line(bytes: &[u8]) -> Option<(usize, Anchor)> {
         let line = Line::read(text.get(start..)?);
         let before = previous(bytes.get(..start)?);
         let follows = |it: &Line<'_>| {
-            before.as_ref().is_none_or(|before| it.seq == before.seq + 1 && it.follows(&before.hash))
+            before
+                .as_ref()
+                .is_none_or(|before| it.seq == before.seq + 1 && it.follows(&before.hash))
         };
         if let Some(line) = line.filter(follows) {
             return Some((end, Anchor { seq: line.seq, hash: line.hash.to_owned() }));

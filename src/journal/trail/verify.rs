@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{self, Lines, Part};
 use super::head::{self, Anchor};
-use super::line::{Line, LONGEST};
+use super::line::{LONGEST, Line};
 
 /// A trail that is as it was written.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -45,13 +45,21 @@ pub(crate) enum What {
     NoLine,
     Unended,
     Changed,
-    Missing { last: u64 },
-    Swapped { with: u64 },
-    Repeated { seq: u64 },
+    Missing {
+        last: u64,
+    },
+    Swapped {
+        with: u64,
+    },
+    Repeated {
+        seq: u64,
+    },
     Name,
     /// What `head` names is not what stands there.
     Rewritten,
-    Cut { head: u64 },
+    Cut {
+        head: u64,
+    },
     Head(&'static str),
 }
 
@@ -60,13 +68,21 @@ impl fmt::Display for What {
         match self {
             Self::NoLine => f.write_str("is not JSON as the trail writes it"),
             Self::Unended => f.write_str("is cut: it does not end with a line feed"),
-            Self::Changed => f.write_str("was changed: its hash is not that of its text behind the line before"),
+            Self::Changed => {
+                f.write_str("was changed: its hash is not that of its text behind the line before")
+            }
             Self::Missing { last } => write!(f, "is missing: what follows is line {}", last + 1),
             Self::Swapped { with } => write!(f, "is not in its place: line {with} stands there"),
-            Self::Repeated { seq } => write!(f, "is preceded by a line that does not belong there: it says that it is line {seq}"),
+            Self::Repeated { seq } => write!(
+                f,
+                "is preceded by a line that does not belong there: it says that it is line {seq}"
+            ),
             Self::Name => f.write_str("is not the line that the file is named after"),
             Self::Rewritten => f.write_str("was rewritten: `head` has another hash for it"),
-            Self::Cut { head } => write!(f, "is missing, and all after it: the end was cut, for `head` says that line {head} was written"),
+            Self::Cut { head } => write!(
+                f,
+                "is missing, and all after it: the end was cut, for `head` says that line {head} was written"
+            ),
             Self::Head(why) => write!(f, "cannot be told to be the last: `head` is damaged: {why}"),
         }
     }
@@ -138,7 +154,11 @@ impl Walk<'_> {
             }
         }
         let is_empty = self.place.1 == 0 && !is_last;
-        Ok(if is_empty { Err(self.broken(What::Missing { last: self.expected() })) } else { Ok(()) })
+        Ok(if is_empty {
+            Err(self.broken(What::Missing { last: self.expected() }))
+        } else {
+            Ok(())
+        })
     }
 
     /// Judges one line, which ended.
