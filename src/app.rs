@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -13,10 +14,12 @@ use tokio::task::JoinHandle;
 use crate::admin::{self, token};
 use crate::call::KeyName;
 use crate::clock::Clock;
-use crate::config::{self, Config, Overrides};
+use crate::config::{self, Audit, Config, Overrides};
 use crate::egress::{Arriving, BadAnchor, Destination, Egress};
 use crate::freeze::Freezer;
 use crate::inbound::{self, Bound, Crowd, Doors, Listener, Throttle, Unbound};
+use crate::journal::log::Durability;
+use crate::journal::trail::Trail;
 use crate::journal::{Damage, StateDir, StateError};
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
@@ -54,6 +57,7 @@ pub(crate) struct Running {
     lanes: Vec<Tended>,
     proxies: Vec<Arc<Proxy>>,
     reload: Arc<Reload>,
+    trail: Trail,
     // Held to the end: another process must not hand out nonces meanwhile.
     state: StateDir,
 }
@@ -76,6 +80,8 @@ pub(crate) enum StartError {
     Thread(io::Error),
     #[error(transparent)]
     State(StateProblem),
+    #[error("the audit trail in {} cannot be used: {fault}", dir.display())]
+    Trail { dir: PathBuf, fault: io::Error },
     #[error(transparent)]
     Damaged(NoKeyLeft),
     #[error(transparent)]
@@ -113,6 +119,9 @@ impl StartError {
             Self::Listen(unbound) => return unbound.hint(),
             Self::Token(_) => "see that the state directory can be written, and has room",
             Self::Thread(_) => "raise the limit of processes (`ulimit -u`, or the container's)",
+            Self::Trail { .. } => {
+                "let the user that geminid runs as read and write `audit` in the state directory, or set `[state] audit = { durability = \"off\" }`"
+            }
             Self::Damaged(NoKeyLeft(keys)) => return way_out(keys),
             Self::State(StateProblem(StateError::NotMade { .. })) => {
                 "make room in the state directory: every key needs 8 KiB there once, and no more later"
@@ -171,7 +180,9 @@ pub(crate) async fn start(
     let state = StateDir::open(&config.state_dir)?;
     let token = token::open(state.path()).map_err(StartError::Token)?;
     let freezer = Arc::new(Freezer::open(state.path()));
-    let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics: Metrics::new() });
+    let trail = trail(&config, &clock)?;
+    let metrics = Metrics::new(&trail);
+    let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics, trail: trail.clone() });
     let (tasks, drained) = Tasks::new();
     let (stop, _) = watch::channel(false);
     let parts = Parts {
@@ -213,7 +224,31 @@ pub(crate) async fn start(
     // A scrape of many series takes its time, and no order waits for it.
     let apart = task::spawn_apart("admin", admin::serve(listener, face, stop.subscribe()));
     servers.push(apart.map_err(StartError::Thread)?);
-    Ok(Running { addresses, admin, stop, servers, tasks, drained, lanes, proxies, reload, state })
+    Ok(Running {
+        addresses,
+        admin,
+        stop,
+        servers,
+        tasks,
+        drained,
+        lanes,
+        proxies,
+        reload,
+        trail,
+        state,
+    })
+}
+
+/// Where all that happens is told for good, as far as the operator wants it.
+fn trail(config: &Config, clock: &Arc<dyn Clock>) -> Result<Trail, StartError> {
+    let durability = match config.audit {
+        Audit::Group => Durability::Group,
+        Audit::Interval => Durability::Interval,
+        Audit::Off => return Ok(Trail::off()),
+    };
+    let dir = config.state_dir.clone();
+    let started = Trail::start(&dir, durability, Arc::clone(clock));
+    started.map_err(|fault| StartError::Trail { dir, fault })
 }
 
 impl Running {
@@ -233,7 +268,7 @@ impl Running {
 
     /// Takes no more requests, and waits for those in flight. `false`: `limit` passed before.
     pub(crate) async fn drain(self, limit: Duration) -> bool {
-        let Self { stop, servers, tasks, drained, lanes, proxies, reload, state, .. } = self;
+        let Self { stop, servers, tasks, drained, lanes, proxies, reload, trail, state, .. } = self;
         stop.send_replace(true);
         let everything = async {
             for server in servers {
@@ -256,9 +291,12 @@ impl Running {
                     tracing::error!(%fault, "a nonce mark could not be written");
                 }
             }
+            trail.close().await;
         };
         if tokio::time::timeout(LAST_WRITES, closing).await.is_err() {
-            tracing::error!("the disk does not answer: the last nonce marks stay as they were");
+            tracing::error!(
+                "the disk does not answer: the last nonce marks stay as they were, and lines of the audit trail may be lost"
+            );
         }
         drop(state);
         in_time

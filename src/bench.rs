@@ -22,6 +22,7 @@ use crate::clock::{SystemClock, UnixMicros};
 use crate::config::{Client, LogFormat, Proof};
 use crate::diagnose::{self, Evidence, Report, annotate, read_body};
 use crate::inbound::{self, Directory, Framing, Peer};
+use crate::journal::trail::Trail;
 use crate::journal::{self, StateDir};
 use crate::limit;
 use crate::nonce::{
@@ -410,7 +411,8 @@ impl Records {
     #[must_use]
     pub fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
-        let observer = Arc::new(Observer { clock, metrics: Metrics::new() });
+        let trail = Trail::off();
+        let observer = Arc::new(Observer { clock, metrics: Metrics::new(&trail), trail });
         Self { observer, key: KeyName::new("trading") }
     }
 

@@ -1,10 +1,12 @@
 //! The process's only sources of time and of randomness.
 
-use std::cell::RefCell;
-use std::fmt;
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Write as _};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
+
+use time::OffsetDateTime;
 
 /// Microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -41,6 +43,29 @@ pub(crate) const fn micros(span: Duration) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "compared on the line above")]
     let micros = micros as u64;
     micros
+}
+
+/// RFC 3339, to the microsecond.
+pub(crate) fn write_time(line: &mut String, now: UnixMicros) {
+    thread_local! {
+        // The last second, and how it is written: lines of one second share it.
+        static SECOND: Cell<(u64, String)> = const { Cell::new((u64::MAX, String::new())) };
+    }
+    let (mut second, mut text) = SECOND.take();
+    if second != now.secs() {
+        second = now.secs();
+        text.clear();
+        let seconds = i64::try_from(second).unwrap_or(i64::MAX);
+        // A clock beyond the year 9999 is told as the epoch.
+        let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (date, (hour, minute, second)) = (at.date(), at.to_hms());
+        let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+        write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+            .expect("a string takes all");
+    }
+    line.push_str(&text);
+    write!(line, ".{:06}Z", now.0 % 1_000_000).expect("a string takes all");
+    SECOND.set((second, text));
 }
 
 /// Tells the time. Pure code takes `now` as an argument instead of holding one of these.
@@ -168,6 +193,24 @@ impl Default for Ulid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_rfc_3339() {
+        let at = |micros: u64| {
+            let mut line = String::new();
+            write_time(&mut line, UnixMicros(micros));
+            line
+        };
+        for (micros, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (1_790_000_000_000_001, "2026-09-21T14:13:20.000001Z"),
+            (1_790_000_000_999_999, "2026-09-21T14:13:20.999999Z"),
+            (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
+        ] {
+            assert_eq!(at(micros), expected);
+        }
+        assert!(at(u64::MAX).ends_with('Z'));
+    }
 
     #[test]
     fn ulids_sort_by_time_and_differ() {

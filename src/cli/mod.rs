@@ -4,6 +4,7 @@
 //! fault was found or the drain deadline passed, 2 usage or configuration, 130 and 143 when a command
 //! other than `serve` is interrupted.
 
+mod audit;
 mod catalog;
 mod demo;
 mod healthcheck;
@@ -79,6 +80,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The audit trail: look at it, prove it, take it elsewhere.
+    Audit(audit::AuditArgs),
     /// A completion script for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -133,6 +136,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
         Command::Simulate(args) => on(Runtime::new(), simulate::run(args)),
         Command::Healthcheck(place) => healthcheck::check(&place, &logging),
         Command::Catalog { json } => catalog::print(json),
+        Command::Audit(args) => audit::run(args, &logging),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "geminid", &mut text);
@@ -145,7 +149,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
 /// Whether the command is one that the documentation names and a later release brings.
 fn is_to_come() -> bool {
     const TO_COME: &[&str] =
-        &["audit", "client", "doctor", "explain", "freeze", "policy", "reload", "run", "thaw"];
+        &["client", "doctor", "explain", "freeze", "policy", "reload", "run", "thaw"];
     std::env::args().skip(1).any(|it| TO_COME.contains(&it.as_str()))
 }
 

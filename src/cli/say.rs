@@ -2,7 +2,7 @@
 //! that writes the log.
 
 use std::error::Error;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -18,6 +18,24 @@ static LOG: Lines = Lines::new();
 pub(super) fn data(text: &str) {
     let mut out = io::stdout().lock();
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// An answer that comes piece by piece. A reader that has gone away is told of, so that nothing more is
+/// looked up for it.
+pub(super) struct Answer(BufWriter<Stdout>);
+
+impl Answer {
+    pub(super) fn new() -> Self {
+        Self(BufWriter::new(io::stdout()))
+    }
+
+    pub(super) fn put(&mut self, text: &str) -> io::Result<()> {
+        self.0.write_all(text.as_bytes())
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Prints a remark that is no answer.

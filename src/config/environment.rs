@@ -13,7 +13,7 @@ use super::problem::{Problems, Report, Spot, closest};
 use super::source::{Lookup, Vault, filled, is_set};
 use super::words;
 use super::{
-    Client, Config, Endpoint, Key, LevelName, Listen, Log, LogFormat, Overrides, Proof,
+    Audit, Client, Config, Endpoint, Key, LevelName, Listen, Log, LogFormat, Overrides, Proof,
     StandInPair, Timeouts, Upstream,
 };
 use crate::call::{ClientId, KeyName};
@@ -84,6 +84,7 @@ fn make(around: &Around<'_>, report: &mut Report<'_>) -> Option<(Config, StandIn
         },
         admin,
         state_dir: state_dir?,
+        audit: Audit::Group,
         upstreams: vec![upstream?],
         keys: vec![key?],
         clients: vec![client],

@@ -55,6 +55,7 @@ pub(crate) struct Config {
     /// Always loopback.
     pub(crate) admin: SocketAddr,
     pub(crate) state_dir: PathBuf,
+    pub(crate) audit: Audit,
     /// At least one.
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) keys: Vec<Key>,
@@ -83,6 +84,18 @@ words! {
         Info = "info",
         Debug = "debug",
         Trace = "trace",
+    }
+}
+
+words! {
+    /// When a line of the audit trail counts as written.
+    Audit {
+        /// When it is on the disk: many in one sync.
+        Group = "group",
+        /// As soon as it is made: synced once a second.
+        Interval = "interval",
+        /// There is no trail.
+        Off = "off",
     }
 }
 

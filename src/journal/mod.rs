@@ -6,9 +6,11 @@
 //!    and never later. After that it is written in place (`marks`, `slot`).
 //! 3. A file that cannot be read as a mark stops its key: beginning anew could repeat a nonce.
 
+pub(crate) mod log;
 mod marks;
 mod paper;
 mod slot;
+pub(crate) mod trail;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};

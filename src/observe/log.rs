@@ -9,14 +9,13 @@ use std::cell::Cell;
 use std::error::Error;
 use std::fmt::{self, Debug, Write as _};
 
-use time::OffsetDateTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::lines::Lines;
-use crate::clock::{Clock as _, SystemClock, UnixMicros};
+use crate::clock::{self, Clock as _, SystemClock, UnixMicros};
 use crate::config::LogFormat;
 
 thread_local! {
@@ -59,18 +58,18 @@ fn begin(line: &mut String, format: LogFormat, colour: bool, level: Level, now: 
     match (format, colour) {
         (LogFormat::Json, _) => {
             line.push_str(r#"{"timestamp":""#);
-            timestamp(line, now);
+            clock::write_time(line, now);
             line.push_str(r#"","level":""#);
             line.push_str(level.as_str());
             line.push('"');
         }
         (LogFormat::Text, false) => {
-            timestamp(line, now);
+            clock::write_time(line, now);
             put(line, format_args!(" {:>5}", level.as_str()));
         }
         (LogFormat::Text, true) => {
             line.push_str("\x1b[2m");
-            timestamp(line, now);
+            clock::write_time(line, now);
             let colour = match level {
                 Level::ERROR => 31,
                 Level::WARN => 33,
@@ -81,31 +80,6 @@ fn begin(line: &mut String, format: LogFormat, colour: bool, level: Level, now: 
             put(line, format_args!("\x1b[0m \x1b[{colour}m{:>5}\x1b[0m", level.as_str()));
         }
     }
-}
-
-/// RFC 3339, to the microsecond.
-fn timestamp(line: &mut String, now: UnixMicros) {
-    thread_local! {
-        // The last second, and how it is written: lines of one second share it.
-        static SECOND: Cell<(u64, String)> = const { Cell::new((u64::MAX, String::new())) };
-    }
-    let (mut second, mut text) = SECOND.take();
-    if second != now.secs() {
-        second = now.secs();
-        text.clear();
-        let seconds = i64::try_from(second).unwrap_or(i64::MAX);
-        // A clock beyond the year 9999 is told as the epoch.
-        let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let (date, (hour, minute, second)) = (at.date(), at.to_hms());
-        let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
-        put(
-            &mut text,
-            format_args!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"),
-        );
-    }
-    line.push_str(&text);
-    put(line, format_args!(".{:06}Z", now.0 % 1_000_000));
-    SECOND.set((second, text));
 }
 
 fn put(line: &mut String, words: fmt::Arguments<'_>) {
@@ -282,24 +256,6 @@ mod tests {
         assert_eq!(said, " INFO a b text=\"a b\" n=7 less=-7 is=true shown=a b\n");
         let text = line_of(LogFormat::Text, || tracing::warn!("so"));
         assert!(text.ends_with("Z  WARN so\n"), "{text}");
-    }
-
-    #[test]
-    fn times_are_rfc_3339() {
-        let at = |micros: u64| {
-            let mut line = String::new();
-            timestamp(&mut line, UnixMicros(micros));
-            line
-        };
-        for (micros, expected) in [
-            (0, "1970-01-01T00:00:00.000000Z"),
-            (1_790_000_000_000_001, "2026-09-21T14:13:20.000001Z"),
-            (1_790_000_000_999_999, "2026-09-21T14:13:20.999999Z"),
-            (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
-        ] {
-            assert_eq!(at(micros), expected);
-        }
-        assert!(at(u64::MAX).ends_with('Z'));
     }
 
     #[test]

@@ -5,16 +5,20 @@ use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder,
+};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Facts;
 use crate::call::{ClientId, Freeze, KeyName, OperationName};
+use crate::journal::trail::Trail;
 
 const SECONDS: [f64; 12] =
     [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
@@ -29,6 +33,8 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     frozen: Family<Frozen, Gauge>,
     reloads: Family<Reload, Counter>,
+    would_refuse: Family<WouldRefuse, Counter>,
+    mutations: Family<Mutation, Counter>,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -65,6 +71,40 @@ struct Reload {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct WouldRefuse {
+    client: Option<ClientId>,
+    cause: &'static str,
+}
+
+/// Requests that changed something, or may have.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Mutation {
+    /// What the trail has of it.
+    recorded: &'static str,
+}
+
+/// What a scrape reads of the trail itself.
+#[derive(Debug)]
+struct Visibility(Trail);
+
+impl Collector for Visibility {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self(trail) = self;
+        let mut counter = |name, help, n: u64| {
+            let metric = ConstCounter::new(n);
+            let of_it = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+            metric.encode(of_it)
+        };
+        counter("audit_lines", "Lines handed to the audit trail", trail.n_lines())?;
+        counter("audit_lost", "Lines of the audit trail that were lost", trail.n_lost())?;
+        let fault = ConstGauge::new(u64::from(trail.fault().is_some()));
+        let help = "1 while the audit trail cannot be written";
+        let of_it = encoder.encode_descriptor("audit_fault", help, None, fault.metric_type())?;
+        fault.encode(of_it)
+    }
+}
+
 macro_rules! label_values {
     ($($type:ident)*) => {$(
         impl EncodeLabelValue for $type {
@@ -77,7 +117,7 @@ macro_rules! label_values {
 label_values!(ClientId KeyName OperationName);
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(trail: &Trail) -> Self {
         let metrics = Self {
             registry: Mutex::new(Registry::with_prefix("geminid")),
             requests: Family::default(),
@@ -88,6 +128,8 @@ impl Metrics {
             in_flight: Gauge::default(),
             frozen: Family::default(),
             reloads: Family::default(),
+            would_refuse: Family::default(),
+            mutations: Family::default(),
         };
         {
             let mut to = metrics.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,6 +145,13 @@ impl Metrics {
             to.register("frozen", "Clients that are frozen, by level", metrics.frozen.clone());
             let help = "Reloads of the configuration, by what came of them";
             to.register("reloads", help, metrics.reloads.clone());
+            let help = "Requests let through that would be refused, were the client not observed";
+            to.register("would_refuse", help, metrics.would_refuse.clone());
+            let help = "Sent requests that change something, by what the audit trail has of them";
+            to.register("audit_mutating_requests", help, metrics.mutations.clone());
+            if trail.is_on() {
+                to.register_collector(Box::new(Visibility(trail.clone())));
+            }
         }
         metrics
     }
@@ -127,6 +176,13 @@ impl Metrics {
         };
         self.requests.get_or_create(&request).inc();
         let seconds = |it: Duration| it.as_secs_f64();
+        if let Some(cause) = facts.would_refuse {
+            let client = client.clone();
+            self.would_refuse.get_or_create(&WouldRefuse { client, cause }).inc();
+        }
+        if let Some(recorded) = facts.recorded() {
+            self.mutations.get_or_create(&Mutation { recorded }).inc();
+        }
         self.duration.get_or_create(&Client { client }).observe(seconds(facts.total));
         if let (Some(cause), Some(decided_by)) = (facts.cause, facts.decided_by) {
             self.causes.get_or_create(&Cause { cause, decided_by }).inc();

@@ -1,6 +1,9 @@
-//! Everything worth telling, told once: one record for each request, one line and some counters of
-//! it. The line and the counters are functions of the record.
+//! Everything worth telling, told once: one record for each request, one line in the log, one in the
+//! audit trail and some counters of it. Lines and counters are functions of the record.
+//!
+//! A call that changes something has a second line in the trail: its intent, before its first byte.
 
+mod audit;
 mod lines;
 mod log;
 mod metrics;
@@ -10,13 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use sha2::{Digest as _, Sha256};
 
-use crate::call::{Call, ClientId, KeyName, OperationName, Outcome};
+use crate::call::{Call, ClientId, Identity, KeyName, OperationName, Outcome};
 use crate::clock::{Clock, Ulid};
 use crate::diagnose::{Context, Finding};
 use crate::inbound::Peer;
+use crate::journal::trail::{self, Trail, TrailFault};
 use crate::nonce::Nonce;
 
+use self::audit::Event;
+
+pub(crate) use self::audit::Details;
 pub(crate) use self::lines::Lines;
 pub(crate) use self::log::Log;
 pub(crate) use self::metrics::Metrics;
@@ -26,6 +34,14 @@ pub(crate) use self::metrics::Metrics;
 pub(crate) struct Observer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
+    pub(crate) trail: Trail,
+}
+
+/// The line of a call that is about to change something.
+#[derive(Debug)]
+#[must_use = "nothing is sent before it is written"]
+pub(crate) struct Intent {
+    trail: Trail,
 }
 
 /// What is known of one request so far. Told when it is finished, or as `aborted` when it is dropped
@@ -37,13 +53,15 @@ pub(crate) struct Record {
     pub(crate) facts: Facts,
 }
 
-/// The record itself. Its fields' names are those of the log line.
+/// The record itself. What its fields are called in the log and in the trail, `audit` says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) request_id: Ulid,
     pub(crate) began: Duration,
     pub(crate) peer: Option<Peer>,
     pub(crate) client: Option<ClientId>,
+    /// How the client showed who it is.
+    pub(crate) identity: Option<Identity>,
     pub(crate) method: Cow<'static, str>,
     /// The catalogue's name, so that it is bounded.
     pub(crate) operation: Option<OperationName>,
@@ -61,6 +79,39 @@ pub(crate) struct Facts {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) decided_by: Option<&'static str>,
     pub(crate) cause: Option<&'static str>,
+    /// Of the policy: `allowed`, `refused`, `observed`; empty before it has decided.
+    pub(crate) decision: &'static str,
+    /// The setting that decided.
+    pub(crate) rule: Option<String>,
+    /// The version of the policy; empty where nobody says.
+    pub(crate) policy: Arc<str>,
+    /// Of the parameters of a call that changes something, as they are signed: without `request`,
+    /// `nonce`, and the account that a master key adds.
+    pub(crate) payload_sha256: Option<String>,
+    /// The cause with which it would have been refused, were the client not only observed.
+    pub(crate) would_refuse: Option<&'static str>,
+    pub(crate) order_id: Option<String>,
+    pub(crate) client_order_id: Option<String>,
+    pub(crate) details: Option<Box<Details>>,
+    // Whether it changes something, and whether the trail was told before.
+    mutates: bool,
+    intended: bool,
+}
+
+impl Facts {
+    fn decision(&self) -> Option<&'static str> {
+        match self.decision {
+            "" if self.decided_by == Some("proxy") => Some("refused"),
+            "" => None,
+            said => Some(said),
+        }
+    }
+
+    /// What the trail has of a call that changed something, or may have.
+    fn recorded(&self) -> Option<&'static str> {
+        let sent = self.mutates && self.outcome.is_some_and(|it| it != Outcome::NotSent);
+        sent.then_some(if self.intended { "intent_and_outcome" } else { "nothing_before" })
+    }
 }
 
 impl Observer {
@@ -86,6 +137,23 @@ impl Record {
     pub(crate) fn call(&mut self, call: &Call) {
         self.facts.operation = Some(call.operation.name.clone());
         self.facts.scope = call.scope.map(|it| it.as_str());
+        self.facts.mutates = call.effect.mutates();
+        if self.observer.trail.is_on() {
+            self.facts.details = Details::of(call);
+            self.facts.payload_sha256 = self.facts.mutates.then(|| digest(call));
+        }
+    }
+
+    /// Tells the trail that the call is about to be sent. Whoever sends it waits for
+    /// [`Intent::written`] first.
+    pub(crate) fn intend(&mut self, call: &Call) -> Intent {
+        let trail = self.observer.trail.clone();
+        if trail.is_on() && call.effect.mutates() {
+            self.facts.intended = true;
+            let now = self.observer.clock.wall();
+            trail.append(audit::line(&self.facts, Event::Intent, now));
+        }
+        Intent { trail }
     }
 
     pub(crate) fn finding(&mut self, finding: &Finding) {
@@ -122,8 +190,28 @@ impl Record {
         self.told = true;
         self.facts.total = self.observer.clock.monotonic().saturating_sub(self.facts.began);
         self.observer.metrics.finished(&self.facts);
-        line(&self.facts);
+        audit::log(&self.facts);
+        if self.observer.trail.is_on() {
+            let now = self.observer.clock.wall();
+            self.observer.trail.append(audit::line(&self.facts, Event::Request, now));
+        }
     }
+}
+
+impl Intent {
+    /// Resolves when the line is on the disk, or in a second at most.
+    ///
+    /// # Errors
+    /// If it is not: the call must not be sent.
+    pub(crate) fn written(&self) -> impl Future<Output = Result<(), TrailFault>> + Send + use<> {
+        self.trail.written()
+    }
+}
+
+fn digest(call: &Call) -> String {
+    let parameters = call.parameters.members_json();
+    let digest = Sha256::new().chain_update("{").chain_update(parameters).chain_update("}");
+    trail::hex(&digest.finalize())
 }
 
 impl Drop for Record {
@@ -142,32 +230,6 @@ fn word(method: &str) -> Cow<'static, str> {
         "POST" => "POST".into(),
         _ => method.chars().take(16).filter(char::is_ascii_graphic).collect(),
     }
-}
-
-/// The one line. No header, no body, no query, no payload.
-fn line(facts: &Facts) {
-    let peer = facts.peer.as_ref().map(Peer::to_string);
-    let nonce = facts.nonce.map(|it| it.to_string());
-    let millis = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(
-        request_id = facts.request_id.as_str(),
-        client = facts.client.as_ref().map(ClientId::as_str),
-        peer,
-        method = &*facts.method,
-        operation = facts.operation.as_ref().map(OperationName::as_str),
-        scope = facts.scope,
-        key = facts.key.as_ref().map(KeyName::as_str),
-        status = facts.status,
-        outcome = facts.outcome.map(Outcome::as_str),
-        decided_by = facts.decided_by,
-        cause = facts.cause,
-        nonce,
-        n_resigns = facts.n_resigns,
-        wait_ms = facts.waited.map(millis),
-        upstream_ms = millis(facts.upstream),
-        total_ms = millis(facts.total),
-        "request"
-    );
 }
 
 #[cfg(test)]

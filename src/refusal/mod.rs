@@ -14,6 +14,7 @@ use crate::call::{Outcome, StopCause};
 use crate::diagnose::{Cause, Confidence, DecidedBy, Finding, Retry};
 use crate::egress::{SendError, SendFault, Sent};
 use crate::inbound::{BadHead, Misdirected, Unheard, Unidentified, Unread};
+use crate::journal::trail::TrailFault;
 use crate::message::Incomplete;
 use crate::nonce::Busy;
 use crate::policy::Denial;
@@ -46,6 +47,8 @@ pub(crate) enum Refusal {
     NoClock,
     #[error("how this key counts its nonces is not known: the question was answered {status}")]
     Unlearned { status: u16 },
+    #[error(transparent)]
+    Audit(#[from] TrailFault),
     #[error("{fault}")]
     Send { fault: SendError, mutates: bool },
     #[error("the answer is not complete: {why}")]
@@ -97,6 +100,7 @@ impl Refusal {
             | Self::LaneBusy(_)
             | Self::NoClock
             | Self::Unlearned { .. }
+            | Self::Audit(_)
             | Self::Send { .. } => Outcome::NotSent,
         }
     }
@@ -153,6 +157,10 @@ impl Refusal {
             Self::Unlearned { .. } => not_now(
                 Cause::Unexplained,
                 "repeat it; if it stays, set the key's `nonce` to \"time\" or \"increasing\"",
+            ),
+            Self::Audit(_) => not_before(
+                Cause::AuditUnavailable,
+                "make room on the state directory's disk, or make it answer: cancels and reads go on",
             ),
             Self::Send { fault, mutates } => send(fault, *mutates),
             Self::Truncated { mutates, .. } => lost(502, Cause::UpstreamTruncated, *mutates),
@@ -327,13 +335,10 @@ fn busy(it: &Busy) -> Answered {
             Cause::Internal,
             "see that the state directory can be written: a nonce is not used before it is kept",
         ),
-        Busy::Damaged { .. } => Answered {
-            retry: Retry::AfterFix,
-            ..not_now(
-                Cause::NonceStateDamaged,
-                "move the key's nonce file, which the log names, out of the state directory, wait 60 s, and start geminid again",
-            )
-        },
+        Busy::Damaged { .. } => not_before(
+            Cause::NonceStateDamaged,
+            "move the key's nonce file, which the log names, out of the state directory, wait 60 s, and start geminid again",
+        ),
     }
 }
 
@@ -389,6 +394,11 @@ fn no(status: u16, cause: Cause, reason: &'static str, fix: &'static str) -> Ans
 
 fn not_now(cause: Cause, fix: &'static str) -> Answered {
     Answered { status: 503, cause, reason: None, retry: Retry::Now, fix }
+}
+
+/// Somebody must see to it first.
+fn not_before(cause: Cause, fix: &'static str) -> Answered {
+    Answered { retry: Retry::AfterFix, ..not_now(cause, fix) }
 }
 
 /// An answer that did not come, or not whole.

@@ -20,7 +20,7 @@ use super::file::{self, File};
 use super::problem::{Report, Spot, WITHOUT_IT, closest};
 use super::source::{Vault, filled};
 use super::words::{self, Misread};
-use super::{Client, Config, Key, LevelName, Log, LogFormat, Overrides};
+use super::{Audit, Client, Config, Key, LevelName, Log, LogFormat, Overrides};
 use crate::clock::UnixMicros;
 
 use self::listen::Site;
@@ -43,7 +43,7 @@ pub(super) fn check(file: &File, around: &Around<'_>, report: &mut Report<'_>) -
     let File { log, listen, state, upstreams, keys, clients, operations } = file;
     let log = check_log(log.as_ref(), around, report);
     let admin = check_admin(listen.as_ref(), around, report);
-    let state_dir = check_state(state.as_ref(), around, report);
+    let (state_dir, audit) = check_state(state.as_ref(), around, report);
 
     let upstreams =
         Kind::new("upstreams", "exchange", upstreams.as_ref(), report, |it| it.name.as_ref());
@@ -81,6 +81,7 @@ pub(super) fn check(file: &File, around: &Around<'_>, report: &mut Report<'_>) -
         log,
         admin: admin?,
         state_dir: state_dir?,
+        audit,
         upstreams: checked.into_iter().map(Draft::finish).collect::<Option<_>>()?,
         keys: held.into_iter().collect::<Option<_>>()?,
         clients: served.into_iter().collect::<Option<_>>()?,
@@ -164,30 +165,32 @@ fn check_state(
     state: Option<&Spanned<file::State>>,
     around: &Around<'_>,
     report: &mut Report<'_>,
-) -> Option<PathBuf> {
+) -> (Option<PathBuf>, Audit) {
     let root = match state {
         Some(state) => Spot::root().field("state", state),
         None => Spot::root().part("state"),
     };
-    let mut typed = None;
+    let (mut typed, mut durability) = (None, None);
     if let Some(state) = state {
         let file::State { dir, audit } = state.get_ref();
         typed = dir.as_ref().map(|dir| (root.field("dir", dir), dir.get_ref()));
         if let Some(audit) = audit {
-            check_audit(&root.field("audit", audit), audit.get_ref(), report);
+            durability = check_audit(&root.field("audit", audit), audit.get_ref(), report);
         }
     }
+    let audit = durability.unwrap_or(Audit::Group);
     if let Some(dir) = &around.overrides.state_dir {
-        return Some(dir.clone());
+        return (Some(dir.clone()), audit);
     }
-    match typed {
+    let dir = match typed {
         Some((spot, dir)) if dir.is_empty() => {
             report.problem(&spot, "is empty", "a folder, such as \"/var/lib/geminid\"");
             None
         }
         Some((_, dir)) => Some(around.vault.base.join(dir)),
         None => default_state_dir(around, &root.part("dir"), report),
-    }
+    };
+    (dir, audit)
 }
 
 /// Where state goes when nobody says.
@@ -213,20 +216,12 @@ pub(super) fn default_state_dir(
     state
 }
 
-fn check_audit(spot: &Spot, audit: &file::Audit, report: &mut Report<'_>) {
+fn check_audit(spot: &Spot, audit: &file::Audit, report: &mut Report<'_>) -> Option<Audit> {
     let file::Audit { durability } = audit;
-    let Some(durability) = durability else {
-        report.lacks(spot, &["durability"], "says nothing", "durability = \"off\"");
-        return;
-    };
-    let known = ["group", "interval", "off"];
-    match one_of(Some(durability), spot, "durability", &known, report) {
-        Some("off") | None => {}
-        Some(_) => report.not_enforced_but(
-            &spot.field("durability", durability),
-            "without `audit`, or with \"off\", there is no audit trail",
-        ),
+    if durability.is_none() {
+        report.lacks(spot, &["durability"], "says nothing", "durability = \"group\"");
     }
+    word(durability.as_ref(), spot, "durability", Audit::ALL, Audit::as_str, report)
 }
 
 /// Two sockets cannot have one address, or one path.

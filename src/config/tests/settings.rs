@@ -1,7 +1,7 @@
 //! `[log]`, `[listen]`, `[state]`, shapes and names in general.
 
 use super::*;
-use crate::config::{LevelName, LogFormat};
+use crate::config::{Audit, LevelName, LogFormat};
 
 #[test]
 fn nothing_at_all_is_a_proxy_for_public_data() {
@@ -137,14 +137,13 @@ fn state_has_a_place() {
 }
 
 #[test]
-fn an_audit_trail_is_not_promised() {
-    accept("[state]\naudit = { durability = \"off\" }\n");
-    check(
-        "[state]\naudit = { durability = \"group\" }\n",
-        &[
-            "2: state.audit.durability: `durability` is not enforced by this build yet\n  hint: remove it to start without it; ",
-        ],
-    );
+fn the_audit_trail_is_there_unless_it_is_off() {
+    let audit = |text: &str| accept(text).audit;
+    assert_eq!(audit(""), Audit::Group);
+    assert_eq!(audit("[state]\ndir = \"state\"\n"), Audit::Group);
+    for word in Audit::ALL {
+        assert_eq!(audit(&format!("[state]\naudit = {{ durability = \"{word}\" }}\n")), *word);
+    }
     check(
         "[state]\naudit = { durability = \"grop\" }\n",
         &["2: state.audit.durability: `grop` is unknown\n  hint: did you mean `group`?"],
