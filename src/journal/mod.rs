@@ -6,6 +6,7 @@
 //!    and never later. After that it is written in place (`marks`, `slot`).
 //! 3. A file that cannot be read as a mark stops its key: beginning anew could repeat a nonce.
 
+pub(crate) mod log;
 mod marks;
 mod paper;
 mod slot;
