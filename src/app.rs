@@ -135,6 +135,16 @@ impl StartError {
             Self::State(StateProblem(StateError::Unusable { .. })) => {
                 "set `[state] dir`, or `--state-dir`, to a directory that this user may write"
             }
+            Self::State(StateProblem(StateError::Budgets { .. })) => {
+                "let the user that geminid runs as read and write it, and make room in the state directory"
+            }
+            Self::State(StateProblem(StateError::BudgetsDamaged { path, .. })) => {
+                let path = path.display();
+                return format!(
+                    "put back a whole copy; or `mv {path} {path}.damaged` and start again: what clients have \
+                     spent today is then forgotten, and their caps begin anew"
+                );
+            }
             Self::Anchor(_) => "see that `ca_file` holds certificates in PEM form",
         };
         hint.to_owned()

@@ -1,4 +1,4 @@
-//! Nonce marks on disk, one file for each key, and the directory that holds them.
+//! The state directory: nonce marks, one file for each key, and the ledger of the budgets (`ledger`).
 //!
 //! 1. The directory is ours alone (0700) and one process's at a time (a lock on `lock`); so is each
 //!    key's file.
@@ -6,6 +6,7 @@
 //!    and never later. After that it is written in place (`marks`, `slot`).
 //! 3. A file that cannot be read as a mark stops its key: beginning anew could repeat a nonce.
 
+mod ledger;
 pub(crate) mod log;
 mod marks;
 mod paper;
@@ -17,6 +18,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::ledger::JournalLedger;
 pub(crate) use self::marks::Marks;
 use self::marks::Slots;
 pub(crate) use self::paper::Paper;
@@ -30,7 +32,7 @@ pub(crate) struct StateDir {
     _lock: File,
 }
 
-/// Why no key can be used.
+/// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
     #[error("the state directory {} cannot be used: {fault}", path.display())]
@@ -41,6 +43,10 @@ pub(crate) enum StateError {
     NotMade { path: PathBuf, fault: io::Error },
     #[error("the nonce mark {} cannot be opened: {fault}", path.display())]
     NotOpened { path: PathBuf, fault: io::Error },
+    #[error("the budgets {} cannot be read or written: {fault}", path.display())]
+    Budgets { path: PathBuf, fault: io::Error },
+    #[error("the budgets {} cannot be read: line {line}: {why}", path.display())]
+    BudgetsDamaged { path: PathBuf, line: usize, why: &'static str },
 }
 
 /// Why one key cannot be used: what was kept of its nonces is lost.
