@@ -44,6 +44,7 @@ const MAX_SPLICED: usize = 64 * 1_024;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("geminid-request-id");
 static OUTCOME: HeaderName = HeaderName::from_static("geminid-outcome");
+static WOULD_REFUSE: HeaderName = HeaderName::from_static("geminid-would-refuse");
 
 /// An answer of the upstream, with what we know of it.
 #[derive(Debug)]
@@ -89,6 +90,20 @@ pub(crate) fn forwarded(headers: &HeaderMap) -> HeaderMap {
         }
     }
     kept
+}
+
+impl Received {
+    /// All of its body, if it was held.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        match &self.body {
+            Held::Whole(bytes) => Some(bytes),
+            Held::Stream(_) => None,
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
 }
 
 /// Reads an answer as far as it must be known before the client sees any of it.
@@ -202,6 +217,9 @@ pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
     let status = if ambiguous { StatusCode::BAD_GATEWAY } else { head.status };
     let mut headers = head.headers;
     message::clean_answer(&mut headers);
+    if let Some(cause) = record.facts.would_refuse {
+        headers.insert(&WOULD_REFUSE, HeaderValue::from_static(cause));
+    }
     // What was told may be told twice, or not hold any more: hyper tells it anew.
     headers.remove(CONTENT_LENGTH);
     let body = match (body, diagnosis) {

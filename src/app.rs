@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -21,11 +22,13 @@ use crate::inbound::{self, Bound, Crowd, Doors, Listener, Throttle, Unbound};
 use crate::journal::log::Durability;
 use crate::journal::trail::Trail;
 use crate::journal::{Damage, StateDir, StateError};
+use crate::limit::Budgets;
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
 use crate::observe::{Metrics, Observer};
 use crate::process;
 use crate::provider::{Environment, Key, Routes};
+use crate::quotes::Quotes;
 use crate::proxy::{Deadlines, Proxy};
 use crate::ready::Ready;
 use crate::reload::{NotReloaded, Reload, Reloaded};
@@ -190,6 +193,7 @@ pub(crate) async fn start(
     let state = StateDir::open(&config.state_dir)?;
     let token = token::open(state.path()).map_err(StartError::Token)?;
     let freezer = Arc::new(Freezer::open(state.path()));
+    let (ledger, kept) = state.budgets()?;
     let trail = trail(&config, &clock)?;
     let metrics = Metrics::new(&trail);
     let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics, trail: trail.clone() });
@@ -201,6 +205,7 @@ pub(crate) async fn start(
         observer: Arc::clone(&observer),
         state: &state,
         freezer: Arc::clone(&freezer),
+        budgets: Budgets::new(Box::new(ledger.clone()), kept),
     };
 
     let crowd = Crowd::new(process::open_files());
@@ -320,6 +325,7 @@ struct Parts<'a> {
     observer: Arc<Observer>,
     state: &'a StateDir,
     freezer: Arc<Freezer>,
+    budgets: Arc<Budgets>,
 }
 
 impl Parts<'_> {
@@ -360,7 +366,7 @@ impl Parts<'_> {
                 credential: Arc::clone(&key.credential),
                 account: key.account.clone(),
             };
-            rings.insert(index, Arc::new(KeyRing { key, lane }));
+            rings.insert(index, Arc::new(KeyRing { key, lane, looked: AtomicU64::new(0) }));
         }
         Ok(rings)
     }
@@ -388,6 +394,8 @@ impl Parts<'_> {
             public: upstream.public,
             roster: RwLock::new(roster),
             freezer: Arc::clone(&self.freezer),
+            budgets: Arc::clone(&self.budgets),
+            quotes: Quotes::default(),
             egress,
             egress_ip: upstream.bind.map(|it| it.to_string().into()),
             deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },

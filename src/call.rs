@@ -335,7 +335,6 @@ pub(crate) struct Withdrawal {
 
 /// What an answer says of one order.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[allow(dead_code, reason = "read by the budgets and the audit trail")]
 pub(crate) struct OrderState {
     pub(crate) order_id: String,
     pub(crate) client_order_id: Option<String>,
@@ -349,22 +348,11 @@ pub(crate) struct OrderState {
 
 /// What an answer says of orders.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[allow(dead_code, reason = "read by the budgets and the audit trail")]
 pub(crate) enum Orders {
     Nothing,
     Each(Vec<OrderState>),
     /// Every live order of the account: one that is not among them has ended.
     Active(Vec<OrderState>),
-}
-
-words! {
-    /// What an operator has stopped.
-    Freeze {
-        No = "no",
-        /// Whatever changes something, but for cancels and heartbeats.
-        Risk = "risk",
-        Everything = "everything",
-    }
 }
 
 words! {
@@ -413,6 +401,8 @@ words! {
         Certificate = "certificate",
         /// It presented nothing, where that is allowed.
         Nothing = "none",
+        /// The proxy itself, on an errand of its own.
+        Proxy = "proxy",
     }
 }
 

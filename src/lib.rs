@@ -17,6 +17,7 @@ mod app;
 #[doc(hidden)]
 pub mod bench;
 mod call;
+mod clearance;
 pub mod cli;
 pub mod clock;
 mod config;
@@ -24,6 +25,7 @@ mod decimal;
 mod diagnose;
 mod egress;
 mod emergency;
+mod errand;
 mod freeze;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -38,6 +40,7 @@ mod policy;
 mod process;
 mod provider;
 mod proxy;
+mod quotes;
 mod ready;
 mod refusal;
 mod reload;

@@ -2,11 +2,11 @@
 //!
 //! Each step takes what the one before it made, so that none can be left out: a call that was
 //! *identified* and *permitted* is *admitted*, waits for its *turn*, gets a *nonce*, is *signed*, and is
-//! *sent*. Up to its turn it belongs to its client: who goes away while waiting sends nothing. From the
-//! turn on it is *carried*: who goes away in the middle of an order does not take the order's outcome
+//! *sent*. What it takes of a budget, and that it is about to be sent, is on the disk before its first
+//! byte leaves. Up to its turn it belongs to its client: who goes away while waiting sends nothing. From
+//! the turn on it is *carried*: who goes away in the middle of an order does not take the order's outcome
 //! with it.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,16 +15,18 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use crate::answer::{self, Circumstances, Received};
-use crate::call::{Call, Identity, Outcome};
+use crate::call::{Call, Identified, Identity, Orders, Outcome};
 use crate::clock::Clock;
-use crate::egress::{Arriving, Egress, SendError, SendFault};
-use crate::inbound::{self, Caller, Claim, Doors, Replays, Throttle, Unidentified};
-use crate::limit::{self, Admission};
+use crate::egress::{Arriving, Egress, SendError};
+use crate::freeze::Freezer;
+use crate::inbound::{self, Caller, Claim, Doors, Peer, Replays, Throttle, Unidentified};
+use crate::limit::{self, Admission, Budgets, Holder, Moment};
 use crate::message::Body;
-use crate::nonce::{Lane, LaneView, Next, Reading, ServerClock, Turn, Verdict};
-use crate::observe::{Observer, Record};
-use crate::policy::{self, KeyFacts};
+use crate::nonce::{Lane, Next, Reading, ServerClock, Turn};
+use crate::observe::{Intent, Observer, Record};
+use crate::policy::{self, Case, KeyFacts, Permit};
 use crate::provider::{Asked, Key, Provider, Routes, Signed, Wire};
+use crate::quotes::Quotes;
 use crate::ready::Ready;
 use crate::refusal::Refusal;
 use crate::roster::{Client, KeyRing, Roster};
@@ -36,9 +38,11 @@ const MAX_RECONNECTS: u32 = 2;
 /// How long a request waits for its key's turn: shorter than bots wait for their answer (ccxt: 10 s),
 /// so that they hear that nothing was sent.
 const LANE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits for the disk to keep what it takes of a budget: as long as for its line in the trail.
+const BUDGET_PATIENCE: Duration = Duration::from_secs(1);
 
-/// One upstream, with everyone who may call it. Immutable, but for the roster, lanes, replays, the
-/// throttle and metrics.
+/// One upstream, with everyone who may call it. Immutable, but for the roster, what is frozen, budgets,
+/// quotes, lanes, replays, the throttle and metrics.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) provider: &'static dyn Provider,
@@ -48,6 +52,9 @@ pub(crate) struct Proxy {
     pub(crate) public: bool,
     /// Held only to clone or to replace what is in it.
     pub(crate) roster: RwLock<Arc<Roster>>,
+    pub(crate) freezer: Arc<Freezer>,
+    pub(crate) budgets: Arc<Budgets>,
+    pub(crate) quotes: Quotes,
     pub(crate) egress: Egress,
     pub(crate) egress_ip: Option<Arc<str>>,
     pub(crate) deadlines: Deadlines,
@@ -70,10 +77,18 @@ pub(crate) struct Deadlines {
 struct Cleared {
     admission: Admission,
     /// `None` for public data.
-    key: Option<Arc<KeyRing>>,
+    signer: Option<Signer>,
     /// The client's own signature, if it counts only once.
     claim: Option<Claim>,
     forwarded: HeaderMap,
+}
+
+/// Who a call is signed for, and what it leaves behind before it is.
+struct Signer {
+    ring: Arc<KeyRing>,
+    /// Asked once more whether it is frozen, when its turn has come.
+    who: Identified,
+    intent: Intent,
 }
 
 /// A call whose turn it is.
@@ -95,13 +110,13 @@ impl Proxy {
     pub(crate) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response<Body> {
-        let mut record = self.observer.begin(request.method().as_str(), peer.ip());
+        let mut record = self.observer.begin(request.method().as_str(), &peer);
         let as_proxy = request.uri().authority().is_some();
         let (head, mut body) = request.into_parts();
         let Started { go, mut claim, forwarded } =
-            match self.start(&head, &mut body, peer, &mut record).await {
+            match self.start(&head, &mut body, &peer, &mut record).await {
                 Ok(started) => started,
                 Err(refusal) => {
                     let reusable = inbound::drain(&mut body).await;
@@ -136,21 +151,25 @@ impl Proxy {
 
     /// Clears a request, and waits for its turn.
     async fn start(
-        &self,
+        self: &Arc<Self>,
         head: &Parts,
         body: &mut Incoming,
-        peer: SocketAddr,
+        peer: &Peer,
         record: &mut Record,
     ) -> Result<Started, Refusal> {
-        let Cleared { admission, key, claim, forwarded } =
+        let Cleared { admission, signer, claim, forwarded } =
             self.clear(head, body, peer, record).await?;
         record.facts.egress_ip.clone_from(&self.egress_ip);
-        let go = match key {
+        let go = match signer {
             None => Go::Unsigned(Box::new(admission)),
-            Some(ring) => {
+            Some(Signer { ring, who, intent }) => {
                 let lane = ring.lane()?;
                 self.ready.wait().await?;
-                Go::Signed(Box::new(self.turn(lane, admission, record).await?), ring)
+                let turn = self.turn(lane, admission, record).await?;
+                // Who was frozen while it waited goes no further.
+                policy::thawed(self.freezer.of(who.client()), &who, turn.call())?;
+                recorded(&intent, turn.admission()).await?;
+                Go::Signed(Box::new(turn), ring)
             }
         };
         Ok(Started { go, claim, forwarded })
@@ -158,10 +177,10 @@ impl Proxy {
 
     /// Everything that is asked before anything is sent.
     async fn clear(
-        &self,
+        self: &Arc<Self>,
         head: &Parts,
         body: &mut Incoming,
-        peer: SocketAddr,
+        peer: &Peer,
         record: &mut Record,
     ) -> Result<Cleared, Refusal> {
         // One policy for the whole request, whatever is reloaded meanwhile.
@@ -198,58 +217,22 @@ impl Proxy {
         let forwarded = answer::forwarded(&head.headers);
         let unsigned = call.operation.is_public();
         if self.public && unsigned {
-            let admission = limit::admit(policy::public(call)?);
-            return Ok(Cleared { admission, key: None, claim: None, forwarded });
+            let admission = limit::free(policy::public(call)?);
+            return Ok(Cleared { admission, signer: None, claim: None, forwarded });
         }
         let caller = caller.ok_or(Unidentified::Missing)?;
         let client = known(&roster, &caller)?;
-        let key = (!unsigned).then(|| Arc::clone(&client.key));
-        record.facts.key = key.as_ref().map(|it| it.name().clone());
-        let facts = if unsigned { KeyFacts::default() } else { client.key_facts() };
-        let permit = policy::decide(&client.grant, facts, &caller.who, call)?;
+        record.facts.policy = Arc::clone(&roster.version);
+        record.facts.key = (!unsigned).then(|| client.key.name().clone());
+        let permit = self.judge(client, &caller, call, record).await?;
         let claim = self.claim(permit.call(), &caller, &head.headers)?;
-        Ok(Cleared { admission: limit::admit(permit), key, claim, forwarded })
-    }
-
-    fn identify(
-        &self,
-        roster: &Roster,
-        headers: &HeaderMap,
-        peer: SocketAddr,
-        public: bool,
-        record: &mut Record,
-    ) -> Result<Option<Caller>, Refusal> {
-        let found = roster.directory.identify(self.provider, headers, peer.ip(), self.clock.wall());
-        match &found {
-            Ok(caller) => record.client(caller.who.client()),
-            Err(Unidentified::Expired { client } | Unidentified::Address { client, .. }) => {
-                record.client(client);
-            }
-            Err(_) => {}
-        }
-        match found {
-            Ok(caller) => Ok(Some(caller)),
-            Err(_) if public => Ok(None),
-            Err(unidentified) => {
-                let now = self.clock.monotonic();
-                Err(self.throttle.weigh(unidentified, peer.ip(), now).into())
-            }
-        }
-    }
-
-    /// A signed request that changes something counts once. A read may repeat.
-    fn claim(
-        &self,
-        call: &Call,
-        caller: &Caller,
-        headers: &HeaderMap,
-    ) -> Result<Option<Claim>, Refusal> {
-        let counts = caller.who.how() == Identity::StandIn && call.effect.mutates();
-        let Some(presented) = self.provider.presented(headers).filter(|_| counts) else {
-            return Ok(None);
-        };
-        let claim = self.replays.claim(presented.signature, self.clock.monotonic());
-        claim.map(Some).ok_or(Refusal::Replay)
+        let admission = self.admit(client, permit, record)?;
+        let signer = (!unsigned).then(|| Signer {
+            ring: Arc::clone(&client.key),
+            who: caller.who,
+            intent: record.intend(admission.call()),
+        });
+        Ok(Cleared { admission, signer, claim, forwarded })
     }
 
     /// Sends a call whose turn it is, and reads its answer.
@@ -280,7 +263,7 @@ impl Proxy {
 
     /// Signs, sends, and signs afresh as long as the nonce is refused. The turn is held from the nonce
     /// to the answer, so that nonces arrive in order.
-    async fn carry_out_signed(
+    pub(crate) async fn carry_out_signed(
         &self,
         mut turn: Turn,
         ring: &Arc<KeyRing>,
@@ -302,31 +285,60 @@ impl Proxy {
             let Signed { wire, turn: held, nonce } = self.provider.sign(numbered, &ring.key);
             turn = held;
             record.facts.nonce = Some(nonce);
-            let response = match self.send(wire, forwarded, turn.call(), record).await {
-                Ok(response) => response,
+            let asked = self.moment();
+            turn.admission_mut().sent();
+            let received = match self.send(wire, forwarded, turn.call(), record).await {
+                Ok(response) => self.read(response, turn.call(), Some(&ring.key)).await,
                 Err(fault) if fault.was_pooled() && n_reconnects < MAX_RECONNECTS => {
                     n_reconnects += 1;
+                    turn.admission_mut().unsent();
                     continue;
                 }
-                Err(fault) => return Err(refused(fault, turn.call())),
+                Err(fault) => Err(refused(fault, turn.call())),
             };
-            let received = self.read(response, turn.call(), Some(&ring.key)).await?;
+            let received = received.inspect_err(|refusal| {
+                turn.admission_mut().settle(refusal.outcome(), &Orders::Nothing, self.moment());
+            })?;
             let verdict = self.provider.verdict(&received.answer);
             let next = turn.settle(verdict, self.reading());
             record.facts.n_resigns = turn.n_resigns();
             match next {
                 Next::Again(pause) => {
+                    turn.admission_mut().unsent();
                     tokio::time::sleep(pause).await;
                     turn = turn.again(self.clock.monotonic()).await?;
                 }
                 Next::Done | Next::Stop(_) => {
+                    self.take_in(&received, &mut turn, ring, asked, record);
                     return Ok(self.explained(received, turn.call(), Some((ring, &turn)), record));
                 }
             }
         }
     }
 
-    async fn turn(
+    /// What a call's answer says of orders: its own budget, that of earlier ones, and the record learn
+    /// of it.
+    fn take_in(
+        &self,
+        received: &Received,
+        turn: &mut Turn,
+        ring: &KeyRing,
+        asked: Moment,
+        record: &mut Record,
+    ) {
+        let orders = match received.whole() {
+            Some(body) if received.answer.status.is_success() => {
+                self.provider.orders(turn.call().operation.name.as_str(), body)
+            }
+            Some(_) | None => Orders::Nothing,
+        };
+        record.orders(turn.call(), &orders);
+        turn.admission_mut().settle(received.outcome(), &orders, self.moment());
+        let account = turn.call().account.as_deref().or(ring.key.account.as_deref());
+        self.budgets.learn(Some(ring.name()), account, &orders, asked);
+    }
+
+    pub(crate) async fn turn(
         &self,
         lane: &Arc<Lane>,
         admission: Admission,
@@ -338,46 +350,7 @@ impl Proxy {
         Ok(turn.map_err(|_| Refusal::LaneBusy(LANE_PATIENCE))??)
     }
 
-    /// Asks the exchange how this key's nonces count, in a turn that nothing shares.
-    async fn learn(
-        &self,
-        turn: Turn,
-        ring: &KeyRing,
-        record: &mut Record,
-    ) -> Result<Learned, Refusal> {
-        let mut signed = self.provider.probe(turn.probe(), &ring.key);
-        record.facts.nonce = Some(signed.nonce);
-        let nothing = HeaderMap::new();
-        let mut response = self.send(signed.wire, &nothing, signed.turn.call(), record).await;
-        if response.as_ref().is_err_and(SendError::was_pooled) {
-            signed = self.provider.probe(signed.turn.probe(), &ring.key);
-            response = self.send(signed.wire, &nothing, signed.turn.call(), record).await;
-        }
-        let turn = signed.turn;
-        // Whatever became of the question, the call itself was not sent.
-        let response = response.map_err(|fault| Refusal::unsent(fault.kind))?;
-        let received = answer::read(self.provider, response, false, Some(&ring.key));
-        let broken = |refusal: Refusal| Refusal::unsent(SendFault::Closed(refusal.to_string()));
-        let mut received = received.await.map_err(broken)?;
-        let said = self.provider.verdict(&received.answer);
-        // Only a success shows that the question itself was answered.
-        let silent = said == Verdict::Accepted && !received.answer.status.is_success();
-        let verdict = if silent { Verdict::Silent } else { said };
-        if turn.learn(verdict, self.reading()) {
-            let LaneView { mode, unit, .. } = turn.lane();
-            tracing::info!(key = %ring.key.name, %mode, %unit, "learned how this key counts");
-            return Ok(Learned::Taught(Box::new(turn)));
-        }
-        if !self.provider.is_about_access(&received.answer) {
-            return Err(Refusal::Unlearned { status: received.answer.status.as_u16() });
-        }
-        // What refuses the question would refuse the call: the client gets to see it.
-        received.answers_question = true;
-        let received = self.explained(received, turn.call(), Some((ring, &turn)), record);
-        Ok(Learned::Rejected(Box::new(received)))
-    }
-
-    async fn send(
+    pub(crate) async fn send(
         &self,
         wire: Wire,
         forwarded: &HeaderMap,
@@ -403,7 +376,7 @@ impl Proxy {
     }
 
     /// The answer, with its diagnosis if it refuses access.
-    fn explained(
+    pub(crate) fn explained(
         &self,
         received: Received,
         call: &Call,
@@ -435,10 +408,14 @@ impl Proxy {
     pub(crate) fn reading(&self) -> Reading {
         Reading { wall: self.clock.wall(), monotonic: self.clock.monotonic() }
     }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::new(self.clock.wall(), self.clock.monotonic())
+    }
 }
 
 /// What the question about a key's nonces led to.
-enum Learned {
+pub(crate) enum Learned {
     Taught(Box<Turn>),
     /// The exchange refuses the key itself.
     Rejected(Box<Received>),
@@ -453,6 +430,19 @@ impl Deadlines {
 /// The client that the roster's own directory has named.
 fn known<'a>(roster: &'a Roster, caller: &Caller) -> Result<&'a Client, Refusal> {
     roster.clients.get(caller.index).ok_or(Refusal::Internal { outcome: Outcome::NotSent })
+}
+
+/// Waits until the intent and the reservation are on the disk. Only new risk is held up by a disk that is
+/// full: a cancel lowers it.
+async fn recorded(intent: &Intent, admission: &Admission) -> Result<(), Refusal> {
+    let call = admission.call();
+    if call.effect.mutates() && !call.lowers_risk() {
+        intent.written().await?;
+        let reserved = tokio::time::timeout(BUDGET_PATIENCE, admission.written()).await;
+        reserved.map_err(|_| Refusal::Budget("the disk does not answer".to_owned()))?
+            .map_err(|fault| Refusal::Budget(fault.to_string()))?;
+    }
+    Ok(())
 }
 
 fn refused(fault: SendError, call: &Call) -> Refusal {

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use sha2::{Digest as _, Sha256};
 
@@ -49,6 +50,8 @@ pub(crate) struct KeyRing {
     pub(crate) key: Key,
     /// Without a lane there is no turn, and without a turn no signature.
     pub(crate) lane: Result<Arc<Lane>, Damage>,
+    /// When the exchange was last asked which orders are open, in microseconds; nought: never.
+    pub(crate) looked: AtomicU64,
 }
 
 impl Roster {

@@ -170,6 +170,10 @@ impl Ticket {
         self.fate = Fate::Sent;
     }
 
+    pub(super) fn unsent(&mut self) {
+        self.fate = Fate::Unsent;
+    }
+
     pub(super) fn settle(mut self, outcome: Outcome, orders: &Orders, now: Moment) {
         self.fate = Fate::Settled;
         match outcome {

@@ -129,6 +129,11 @@ impl Admission {
         self.ticket.iter_mut().for_each(Ticket::sent);
     }
 
+    /// It certainly was not executed, and is about to be tried again.
+    pub(crate) fn unsent(&mut self) {
+        self.ticket.iter_mut().for_each(Ticket::unsent);
+    }
+
     /// What became of the call, and what its answer says of orders. Counts once.
     pub(crate) fn settle(&mut self, outcome: Outcome, orders: &Orders, now: Moment) {
         if let Some(ticket) = self.ticket.take() {

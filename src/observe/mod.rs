@@ -15,12 +15,16 @@ use std::time::Duration;
 use http::StatusCode;
 use sha2::{Digest as _, Sha256};
 
-use crate::call::{Call, ClientId, Identity, KeyName, OperationName, Outcome};
+use crate::call::{
+    Call, ClientId, Identified, Identity, KeyName, OperationName, Orders, Outcome,
+};
 use crate::clock::{Clock, Ulid};
 use crate::diagnose::{Context, Finding};
 use crate::inbound::Peer;
 use crate::journal::trail::{self, Trail, TrailFault};
+use crate::limit::Admission;
 use crate::nonce::Nonce;
+use crate::policy::Rule;
 
 use self::audit::Event;
 
@@ -141,6 +145,41 @@ impl Record {
         if self.observer.trail.is_on() {
             self.facts.details = Details::of(call);
             self.facts.payload_sha256 = self.facts.mutates.then(|| digest(call));
+        }
+    }
+
+    pub(crate) fn identified(&mut self, who: &Identified) {
+        self.facts.client = Some(who.client().clone());
+        self.facts.identity = Some(who.how());
+    }
+
+    /// Takes in which setting decided, for yes or for no.
+    pub(crate) fn judged(&mut self, rule: &Rule) {
+        self.facts.rule = Some(rule.to_string());
+        self.facts.decision = "refused";
+    }
+
+    /// Takes in that it may be sent, and with which cause it would be refused, were its client not only
+    /// observed.
+    pub(crate) fn allowed(&mut self, admission: &Admission, would_refuse: Option<&'static str>) {
+        self.facts.decision = if would_refuse.is_some() { "observed" } else { "allowed" };
+        self.facts.would_refuse = would_refuse;
+        let order = admission.permit().share().order.as_ref();
+        if let (Some(share), Some(details)) = (order, &mut self.facts.details) {
+            details.worth(share);
+        }
+    }
+
+    /// Takes in what the answer says of the order that the call placed.
+    pub(crate) fn orders(&mut self, call: &Call, orders: &Orders) {
+        if call.order.is_none() {
+            return;
+        }
+        if let Orders::Each(states) = orders
+            && let [state] = states.as_slice()
+        {
+            self.facts.order_id = Some(state.order_id.clone());
+            self.facts.client_order_id.clone_from(&state.client_order_id);
         }
     }
 

@@ -127,7 +127,7 @@ pub(crate) fn decide(case: &Case<'_>, call: Call) -> Result<Permit, Denial> {
     if call.scope.is_none() {
         return Err(Denial::NotOffered { operation: call.operation.name.clone() });
     }
-    case.thawed(&call)?;
+    thawed(case.freeze, case.who, &call)?;
     let mut lenience = Lenience::of(case.grant.mode, call.effect);
     let rule = lenience.weigh(case.scope(&call))?.unwrap_or(Rule::fixed("mode"));
     lenience.weigh(case.accounts(&call))?;
@@ -139,6 +139,17 @@ pub(crate) fn decide(case: &Case<'_>, call: Call) -> Result<Permit, Denial> {
     Ok(Permit { call, rule, share, would_refuse: lenience.would_refuse })
 }
 
+/// Whether what an operator has frozen lets this call go on. Asked again where time has passed.
+pub(crate) fn thawed(freeze: Freeze, who: &Identified, call: &Call) -> Result<(), Denial> {
+    let everything = match freeze {
+        Freeze::No => return Ok(()),
+        Freeze::Risk if !call.effect.mutates() || call.lowers_risk() => return Ok(()),
+        Freeze::Risk => false,
+        Freeze::Everything => true,
+    };
+    Err(Denial::Frozen { client: who.client().clone(), everything })
+}
+
 /// Allows public data to anyone, and nothing else.
 pub(crate) fn public(call: Call) -> Result<Permit, Denial> {
     if call.operation.is_public() {
@@ -148,7 +159,6 @@ pub(crate) fn public(call: Call) -> Result<Permit, Denial> {
 }
 
 /// Allows what the proxy asks of its own accord: to read, and to take orders back.
-#[allow(dead_code, reason = "the pipeline joins it")]
 pub(crate) fn own(call: Call) -> Result<Permit, Denial> {
     if call.effect == Effect::Read || call.lowers_risk() {
         return Ok(plainly(call, Rule::fixed("proxy")));
@@ -195,16 +205,6 @@ impl Lenience {
 }
 
 impl Case<'_> {
-    fn thawed(&self, call: &Call) -> Result<(), Denial> {
-        let everything = match self.freeze {
-            Freeze::No => return Ok(()),
-            Freeze::Risk if !call.effect.mutates() || call.lowers_risk() => return Ok(()),
-            Freeze::Risk => false,
-            Freeze::Everything => true,
-        };
-        Err(Denial::Frozen { client: self.who.client().clone(), everything })
-    }
-
     fn scope(&self, call: &Call) -> Result<Rule, Denial> {
         let name = &call.operation.name;
         let missing = Denial::NotOffered { operation: name.clone() };

@@ -157,23 +157,18 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
     fn is_maintenance(&self, answer: &Answer) -> bool;
 
     /// What an answer to `operation` says of orders, if the upstream did not reject the call.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     fn orders(&self, operation: &str, body: &[u8]) -> Orders;
 
     /// The public question for the best prices of `symbol`, which is in lower case.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     fn ticker(&self, symbol: &str) -> Wire;
 
     /// What the answer to that says.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     fn quote(&self, body: &[u8]) -> Option<Quote>;
 
     /// Takes back every order of a key, ahead of whoever waits for it.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     fn cancel_all(&self, account: Option<&str>) -> Call;
 
     /// Asks for every live order of a key.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     fn active_orders(&self, account: Option<&str>) -> Call;
 
     /// What this upstream's rejections mean, surest rule first.

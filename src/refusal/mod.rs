@@ -5,6 +5,7 @@
 //! 503 is a promise: nothing was sent. 502 and 504 mean: look before repeating.
 
 mod denied;
+mod spent;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::diagnose::{Cause, Confidence, DecidedBy, Finding, Retry};
 use crate::egress::{SendError, SendFault, Sent};
 use crate::inbound::{BadHead, Misdirected, Unheard, Unidentified, Unread};
 use crate::journal::trail::TrailFault;
+use crate::limit::Spent;
 use crate::message::Incomplete;
 use crate::nonce::Busy;
 use crate::policy::Denial;
@@ -49,6 +51,10 @@ pub(crate) enum Refusal {
     Unlearned { status: u16 },
     #[error(transparent)]
     Audit(#[from] TrailFault),
+    #[error(transparent)]
+    Spent(#[from] Spent),
+    #[error("what the call takes of its client's budget cannot be kept: {0}")]
+    Budget(String),
     #[error("{fault}")]
     Send { fault: SendError, mutates: bool },
     #[error("the answer is not complete: {why}")]
@@ -101,6 +107,8 @@ impl Refusal {
             | Self::NoClock
             | Self::Unlearned { .. }
             | Self::Audit(_)
+            | Self::Spent(_)
+            | Self::Budget(_)
             | Self::Send { .. } => Outcome::NotSent,
         }
     }
@@ -158,7 +166,8 @@ impl Refusal {
                 Cause::Unexplained,
                 "repeat it; if it stays, set the key's `nonce` to \"time\" or \"increasing\"",
             ),
-            Self::Audit(_) => not_before(
+            Self::Spent(it) => spent::answered(it),
+            Self::Audit(_) | Self::Budget(_) => not_before(
                 Cause::AuditUnavailable,
                 "make room on the state directory's disk, or make it answer: cancels and reads go on",
             ),

@@ -430,6 +430,15 @@ impl Turn {
         self.admission.call()
     }
 
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// To be told what becomes of it.
+    pub(crate) fn admission_mut(&mut self) -> &mut Admission {
+        &mut self.admission
+    }
+
     pub(crate) fn n_resigns(&self) -> u32 {
         self.n_resigns
     }

@@ -55,7 +55,7 @@ pub(super) enum Event {
 
 /// The log line.
 pub(super) fn log(facts: &Facts) {
-    let peer = facts.peer.map(super::address);
+    let peer = facts.peer.as_ref().map(Peer::to_string);
     let nonce = facts.nonce.map(|it| it.to_string());
     tracing::info!(
         request_id = facts.request_id.as_str(),
@@ -94,7 +94,7 @@ pub(super) fn line(facts: &Facts, event: Event, now: UnixMicros) -> String {
     line.text("request_id", Some(facts.request_id.as_str()));
     line.text("client", facts.client.as_ref().map(ClientId::as_str));
     line.text("identity", facts.identity.map(Identity::as_str));
-    line.text("peer", facts.peer.map(super::address).as_deref());
+    line.text("peer", facts.peer.as_ref().map(Peer::to_string).as_deref());
     line.text("method", Some(&*facts.method));
     line.text("operation", facts.operation.as_ref().map(OperationName::as_str));
     line.text("scope", facts.scope);
