@@ -436,7 +436,7 @@ fn known<'a>(roster: &'a Roster, caller: &Caller) -> Result<&'a Client, Refusal>
 /// full: a cancel lowers it.
 async fn recorded(intent: &Intent, admission: &Admission) -> Result<(), Refusal> {
     let call = admission.call();
-    if call.effect.mutates() && !call.lowers_risk() {
+    if call.effect.mutates() && !call.operation.lowers_risk() {
         intent.written().await?;
         let reserved = tokio::time::timeout(BUDGET_PATIENCE, admission.written()).await;
         reserved.map_err(|_| Refusal::Budget("the disk does not answer".to_owned()))?
