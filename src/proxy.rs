@@ -211,7 +211,7 @@ impl Proxy {
         let forwarded = answer::forwarded(&head.headers);
         let unsigned = call.operation.is_public();
         if self.public && unsigned {
-            let admission = limit::admit(policy::public(call)?);
+            let admission = limit::free(policy::public(call)?);
             return Ok(Cleared { admission, key: None, claim: None, forwarded });
         }
         let caller = caller.ok_or(Unidentified::Missing)?;
@@ -222,7 +222,7 @@ impl Proxy {
         let case = Case { grant, key: facts, who: &caller.who, freeze: Freeze::No, quote: None };
         let permit = policy::decide(&case, call)?;
         let claim = self.claim(permit.call(), &caller, &head.headers)?;
-        Ok(Cleared { admission: limit::admit(permit), key, claim, forwarded })
+        Ok(Cleared { admission: limit::free(permit), key, claim, forwarded })
     }
 
     fn identify(

@@ -119,7 +119,7 @@ impl Desk {
         };
         let call = exchange().read(&self.routes, &asked)?;
         if call.operation.is_public() {
-            let admission = limit::admit(policy::public(call)?);
+            let admission = limit::free(policy::public(call)?);
             let call = admission.call().clone();
             return Ok(sent(&call, exchange().plain(&admission), None));
         }
@@ -129,7 +129,7 @@ impl Desk {
         let case = Case { grant, key, who, freeze: Freeze::No, quote: None };
         let permit = policy::decide(&case, call)?;
         let call = permit.call().clone();
-        let wire = self.sign(limit::admit(permit))?;
+        let wire = self.sign(limit::free(permit))?;
         Ok(sent(&call, wire, Some(caller.who.client().to_string())))
     }
 

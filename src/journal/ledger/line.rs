@@ -209,8 +209,6 @@ fn meant(line: Line) -> Option<Entry> {
         Word::Released => Entry::Released { number: number? },
         Word::Placed => Entry::Placed { number: number?, order_id: line.order_id? },
         Word::Gone => Entry::Gone { number: number? },
-        Word::Ended => {
-            Entry::Ended { number: number?, executed: Decimal::kept(&line.executed?)? }
-        }
+        Word::Ended => Entry::Ended { number: number?, executed: Decimal::kept(&line.executed?)? },
     })
 }
