@@ -121,3 +121,7 @@ impl Ledger for JournalLedger {
         Box::pin(std::future::ready(Err(io::Error::new(kind, "budgets wait for the disk"))))
     }
 }
+
+#[cfg(test)]
+#[path = "tests/ledger.rs"]
+mod tests;

@@ -61,6 +61,12 @@ impl Pages {
         })
     }
 
+    /// Puts another handle in the place of the file's.
+    #[cfg(test)]
+    pub(super) fn swap(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
     /// Forgets what is over. A failure harms nothing: the file stays as it is.
     fn compact(&mut self) {
         let compacted = fs::read(self.directory.join(self.name)).and_then(|bytes| {
