@@ -7,6 +7,7 @@
 mod catalog;
 mod demo;
 mod healthcheck;
+mod policy;
 mod say;
 mod serve;
 mod simulate;
@@ -79,6 +80,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What clients may do.
+    #[command(subcommand)]
+    Policy(Box<policy::PolicyCommand>),
     /// A completion script for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -133,6 +137,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
         Command::Simulate(args) => on(Runtime::new(), simulate::run(args)),
         Command::Healthcheck(place) => healthcheck::check(&place, &logging),
         Command::Catalog { json } => catalog::print(json),
+        Command::Policy(command) => policy::run(*command, &logging),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "geminid", &mut text);
@@ -145,7 +150,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
 /// Whether the command is one that the documentation names and a later release brings.
 fn is_to_come() -> bool {
     const TO_COME: &[&str] =
-        &["audit", "client", "doctor", "explain", "freeze", "policy", "reload", "run", "thaw"];
+        &["audit", "client", "doctor", "explain", "freeze", "reload", "run", "thaw"];
     std::env::args().skip(1).any(|it| TO_COME.contains(&it.as_str()))
 }
 
