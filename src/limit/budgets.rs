@@ -68,12 +68,12 @@ impl Budgets {
             observed: grant.mode == Mode::Observe,
         };
         let Granted { would, number, .. } = self.grant(&asked, now)?;
-        let ticket = number.map(|number| Ticket {
-            budgets: Arc::clone(self),
-            number,
-            fate: Fate::Unsent,
-        });
+        let ticket = number.map(|number| self.ticket(number));
         Ok(Admission { permit, would, ticket })
+    }
+
+    pub(super) fn ticket(self: &Arc<Self>, number: u64) -> Ticket {
+        Ticket { budgets: Arc::clone(self), number, fate: Fate::Unsent }
     }
 
     pub(super) fn grant(&self, asked: &Asked<'_>, now: Moment) -> Result<Granted, Spent> {
@@ -162,6 +162,11 @@ enum Fate {
 }
 
 impl Ticket {
+    #[cfg(test)]
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(super) fn written(&self) -> Written {
         self.budgets.ledger.written()
     }

@@ -19,8 +19,8 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub(crate) use self::budgets::{Budgets, Holder};
 use self::budgets::Ticket;
+pub(crate) use self::budgets::{Budgets, Holder};
 pub(crate) use self::entry::{Entry, Place, Reservation, Withdrawing};
 use crate::call::{Call, ClientId, Orders, Outcome};
 use crate::clock::UnixMicros;

@@ -136,9 +136,16 @@ fn reserved(it: &Reservation) -> Line {
 /// A body as the line of this number, with its line feed.
 pub(super) fn write(number: u64, body: &str, to: &mut String) {
     let text = format!("{{\"line\":{number},{body}");
-    let sum = crc32fast::hash(text.as_bytes());
     to.push_str(&text);
-    to.push_str(&format!(",\"sum\":\"{sum:08x}\"}}\n"));
+    to.push_str(SUM);
+    to.push_str(&checksum(&text));
+    to.push_str("\"}\n");
+}
+
+const SUM: &str = ",\"sum\":\"";
+
+fn checksum(text: &str) -> String {
+    format!("{:08x}", crc32fast::hash(text.as_bytes()))
 }
 
 /// Reads a whole file.
@@ -163,12 +170,10 @@ pub(super) fn read_all(bytes: &[u8]) -> Result<Read, Bad> {
 }
 
 fn entry(line: &[u8], number: usize) -> Result<Entry, &'static str> {
-    const SUM: &str = ",\"sum\":\"";
     let text = str::from_utf8(line).map_err(|_| "it is no text")?;
     let (text, sum) = text.rsplit_once(SUM).ok_or("it has no checksum")?;
-    let sum = sum.strip_suffix("\"}").filter(|it| it.len() == 8);
-    let sum = sum.and_then(|it| u32::from_str_radix(it, 16).ok());
-    if sum != Some(crc32fast::hash(text.as_bytes())) {
+    // By its text: a number could be written in several ways.
+    if sum.strip_suffix("\"}") != Some(checksum(text).as_str()) {
         return Err("its checksum is wrong");
     }
     let line: Line =
@@ -209,8 +214,6 @@ fn meant(line: Line) -> Option<Entry> {
         Word::Released => Entry::Released { number: number? },
         Word::Placed => Entry::Placed { number: number?, order_id: line.order_id? },
         Word::Gone => Entry::Gone { number: number? },
-        Word::Ended => {
-            Entry::Ended { number: number?, executed: Decimal::kept(&line.executed?)? }
-        }
+        Word::Ended => Entry::Ended { number: number?, executed: Decimal::kept(&line.executed?)? },
     })
 }

@@ -61,11 +61,18 @@ impl Pages {
         })
     }
 
+    /// Puts another handle in the place of the file's.
+    #[cfg(test)]
+    pub(super) fn swap(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
     /// Forgets what is over. A failure harms nothing: the file stays as it is.
     fn compact(&mut self) {
         let compacted = fs::read(self.directory.join(self.name)).and_then(|bytes| {
             let read = line::read_all(&bytes);
-            let read = read.map_err(|it| io::Error::other(format!("line {}: {}", it.line, it.why)))?;
+            let read =
+                read.map_err(|it| io::Error::other(format!("line {}: {}", it.line, it.why)))?;
             Self::create(&self.directory, self.name, &digest(read.entries))
         });
         match compacted {
@@ -149,9 +156,9 @@ pub(super) fn digest(entries: Vec<Entry>) -> Vec<Entry> {
         it.order.is_some() && matches!(later.last(), None | Some(Entry::Placed { .. }))
     };
     kept.retain(|_, (it, later)| it.day == day || open(it, later));
-    let kept = kept.into_values().flat_map(|(it, later)| {
-        std::iter::once(Entry::Reserved(Box::new(it))).chain(later)
-    });
+    let kept = kept
+        .into_values()
+        .flat_map(|(it, later)| std::iter::once(Entry::Reserved(Box::new(it))).chain(later));
     std::iter::once(Entry::Day { day }).chain(kept).collect()
 }
 

@@ -18,7 +18,12 @@ const SETTLED: Duration = Duration::from_secs(60);
 
 impl Book {
     /// It was answered.
-    pub(super) fn answer(&mut self, number: u64, orders: &Orders, now: Duration) -> Option<Entry> {
+    pub(in crate::limit) fn answer(
+        &mut self,
+        number: u64,
+        orders: &Orders,
+        now: Duration,
+    ) -> Option<Entry> {
         let held = self.held.get(&number)?;
         let share = held.reservation.order.as_ref();
         let told = share.and_then(|share| match orders {
@@ -39,7 +44,12 @@ impl Book {
     }
 
     /// What an answer that was asked for at `asked` tells of orders that are followed.
-    pub(super) fn learn(&mut self, place: &Place, orders: &Orders, asked: Duration) -> Vec<Entry> {
+    pub(in crate::limit) fn learn(
+        &mut self,
+        place: &Place,
+        orders: &Orders,
+        asked: Duration,
+    ) -> Vec<Entry> {
         let (all, complete) = match orders {
             Orders::Nothing => return Vec::new(),
             Orders::Each(all) => (all, false),
@@ -69,16 +79,13 @@ impl Book {
             return match (told.live, gone) {
                 (false, _) => Some(Entry::Ended { number, executed: told.executed.clone() }),
                 // The list had not caught up with it.
-                (true, true) => {
-                    Some(Entry::Placed { number, order_id: told.order_id.clone() })
-                }
+                (true, true) => Some(Entry::Placed { number, order_id: told.order_id.clone() }),
                 (true, false) => None,
             };
         }
         // An answer that was asked for earlier speaks of another order of the same name.
-        let sent = |it: &Held| {
-            matches!(it.state, State::Doubted { since: Some(since) } if since < asked)
-        };
+        let sent =
+            |it: &Held| matches!(it.state, State::Doubted { since: Some(since) } if since < asked);
         let mut named = lodgers.doubted.iter().copied().filter(|number| {
             self.held.get(number).is_some_and(|it| {
                 sent(it) && it.reservation.order.as_ref().is_some_and(|it| is(it, told))
@@ -113,9 +120,7 @@ impl Book {
         let mut missing: Vec<u64> = followed.chain(lodgers.doubted.iter().copied()).collect();
         missing.retain(|number| match self.held.get_mut(number).map(|it| &mut it.state) {
             Some(State::Placed { answered, .. }) => *answered < asked,
-            Some(State::Doubted { since: Some(since) }) => {
-                since.saturating_add(SETTLED) <= asked
-            }
+            Some(State::Doubted { since: Some(since) }) => since.saturating_add(SETTLED) <= asked,
             Some(State::Doubted { since }) => {
                 // From here on there is something to count from.
                 *since = Some(asked);

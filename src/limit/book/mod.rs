@@ -66,9 +66,16 @@ enum State {
     /// Between its admission and its answer.
     Pending,
     /// It may have been sent. `since`: when it certainly had been, if at all; unknown until then.
-    Doubted { since: Option<Duration> },
-    Placed { order_id: String, answered: Duration },
-    Gone { order_id: String },
+    Doubted {
+        since: Option<Duration>,
+    },
+    Placed {
+        order_id: String,
+        answered: Duration,
+    },
+    Gone {
+        order_id: String,
+    },
 }
 
 /// What one call asks of the book.

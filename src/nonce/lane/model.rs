@@ -65,7 +65,7 @@ fn admission(priority: Priority) -> Admission {
     let mut call = example("x", None, Effect::Read);
     let operation = Arc::make_mut(&mut call.operation);
     (operation.visibility, operation.priority) = (Visibility::Public, priority);
-    limit::admit(policy::public(call).unwrap())
+    limit::free(policy::public(call).unwrap())
 }
 
 async fn turn(lane: &Arc<Lane>, priority: Priority) -> Result<Turn, Busy> {

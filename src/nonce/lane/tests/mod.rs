@@ -92,7 +92,7 @@ fn admission(priority: Priority) -> Admission {
     let operation = Arc::make_mut(&mut call.operation);
     operation.visibility = Visibility::Public;
     operation.priority = priority;
-    limit::admit(policy::public(call).unwrap())
+    limit::free(policy::public(call).unwrap())
 }
 
 async fn turn(lane: &Arc<Lane>, priority: Priority, millis: u64) -> Turn {
