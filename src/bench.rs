@@ -17,7 +17,7 @@ use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::call::{Call, ClientId, KeyName, Outcome, Scope};
+use crate::call::{Call, ClientId, Freeze, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};
 use crate::config::{Client, ClientCredential, LogFormat};
 use crate::diagnose::{self, Evidence, Report, annotate, read_body};
@@ -29,7 +29,7 @@ use crate::nonce::{
     Keep, Keeping, Kept, Lane, Mode, Next, Nonce, Reading, ServerClock, Setting, Unit, Verdict,
 };
 use crate::observe::{Lines, Log, Metrics, Observer};
-use crate::policy::{self, Destination, Grant, KeyFacts};
+use crate::policy::{self, Case, Destination, Grant, KeyFacts};
 use crate::provider::{self, Answer, Asked, Provider, Route, Routes, bench_sign};
 use crate::secret::{Credential, TokenHash};
 use crate::task;
@@ -221,6 +221,7 @@ impl Clients {
             network: None,
             address: if n + 1 == n_addresses { address.to_owned() } else { format!("bc1q{n}") },
             memo: None,
+            max_per_day: None,
         };
         grant.scopes.insert(Scope::CryptoSend);
         grant.withdrawals = (0..n_addresses).map(destination).collect();
@@ -249,7 +250,9 @@ impl Clients {
 
     #[must_use]
     pub fn decide(&self, caller: &Caller, read: Read) -> Option<Permit> {
-        policy::decide(&self.grant, KeyFacts::default(), &caller.0.who, read.0).ok().map(Permit)
+        let (grant, key, who) = (&self.grant, KeyFacts::default(), &caller.0.who);
+        let case = Case { grant, key, who, freeze: Freeze::No, quote: None };
+        policy::decide(&case, read.0).ok().map(Permit)
     }
 }
 

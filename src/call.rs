@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::decimal::Decimal;
 use crate::json::Object;
 
 /// A client, as the configuration names it.
@@ -213,6 +214,8 @@ words! {
 words! {
     /// Where a request waits when its key's lane is busy, first come first.
     Priority {
+        /// The proxy's own, when an operator stops everything: ahead of whoever waits, however long.
+        Emergency = "emergency",
         Cancel = "cancel",
         Heartbeat = "heartbeat",
         Order = "order",
@@ -265,10 +268,55 @@ pub(crate) struct Call {
     pub(crate) account: Option<String>,
     /// Every sub-account that the client names, for whatever purpose.
     pub(crate) accounts: Vec<String>,
+    /// The order that it would place.
+    pub(crate) order: Option<Box<Order>>,
+    /// The symbol that it would trade, where its path names one.
+    pub(crate) path_symbol: Option<String>,
     /// Where money would go.
     pub(crate) withdrawal: Option<Withdrawal>,
+    /// Between which sub-accounts it would move money.
+    pub(crate) transfer: Option<Box<Transfer>>,
     /// Whether it reaches every order of the key, whoever placed it.
     pub(crate) reaches_whole_key: bool,
+}
+
+impl Call {
+    /// Whether it only takes orders back, or says that the client is still there. Goes on in a freeze.
+    pub(crate) fn lowers_risk(&self) -> bool {
+        match self.operation.priority {
+            Priority::Emergency | Priority::Cancel | Priority::Heartbeat => true,
+            Priority::Order | Priority::Read => false,
+        }
+    }
+}
+
+/// An order, as the client wrote it: numbers to the letter. What is `None` is missing, `null`, or
+/// neither a text nor a number.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Order {
+    pub(crate) symbol: Option<String>,
+    pub(crate) side: Option<String>,
+    /// The member `type`.
+    pub(crate) kind: Option<String>,
+    pub(crate) amount: Option<String>,
+    pub(crate) price: Option<String>,
+    pub(crate) stop_price: Option<String>,
+    /// What is no text among them is here as its JSON kind, which is no option's name.
+    pub(crate) options: Vec<String>,
+    pub(crate) client_order_id: Option<String>,
+    /// The first field that nothing here understands.
+    pub(crate) unchecked: Option<String>,
+}
+
+/// A transfer between sub-accounts, as the client wrote it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Transfer {
+    pub(crate) currency: Option<String>,
+    pub(crate) source: Option<String>,
+    pub(crate) target: Option<String>,
+    pub(crate) amount: Option<String>,
+    /// A field that nothing here understands, and that might send the money elsewhere.
+    pub(crate) unchecked: Option<String>,
 }
 
 /// Where a withdrawal would go, as the client wrote it.
@@ -278,8 +326,45 @@ pub(crate) struct Withdrawal {
     pub(crate) network: Option<String>,
     pub(crate) address: Option<String>,
     pub(crate) memo: Option<String>,
+    /// The id of a bank, for a withdrawal of money.
+    pub(crate) bank: Option<String>,
+    pub(crate) amount: Option<String>,
     /// A field that nothing here understands, and that might send the money elsewhere.
     pub(crate) unchecked: Option<String>,
+}
+
+/// What an answer says of one order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(dead_code, reason = "read by the budgets and the audit trail")]
+pub(crate) struct OrderState {
+    pub(crate) order_id: String,
+    pub(crate) client_order_id: Option<String>,
+    /// Lower case.
+    pub(crate) symbol: Option<String>,
+    /// Whether it may still be filled.
+    pub(crate) live: bool,
+    pub(crate) executed: Decimal,
+    pub(crate) remaining: Option<Decimal>,
+}
+
+/// What an answer says of orders.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(dead_code, reason = "read by the budgets and the audit trail")]
+pub(crate) enum Orders {
+    Nothing,
+    Each(Vec<OrderState>),
+    /// Every live order of the account: one that is not among them has ended.
+    Active(Vec<OrderState>),
+}
+
+words! {
+    /// What an operator has stopped.
+    Freeze {
+        No = "no",
+        /// Whatever changes something, but for cancels and heartbeats.
+        Risk = "risk",
+        Everything = "everything",
+    }
 }
 
 words! {
@@ -371,7 +456,10 @@ pub(crate) fn example(name: &str, scope: Option<Scope>, effect: Effect) -> Call 
         parameters: Object::default(),
         account: None,
         accounts: Vec::new(),
+        order: None,
+        path_symbol: None,
         withdrawal: None,
+        transfer: None,
         reaches_whole_key: false,
     }
 }

@@ -4,7 +4,7 @@
 //! by scope whether it may, signs with a key that the bot never sees, and explains every refusal.
 //! Start reading there; `ARCHITECTURE.md` has the floor plan, and `tests/tidy.rs` holds it.
 //!
-//! From the ground up: words (`call`, `clock`, `json`, `secret`), judgement (`policy`, `diagnose`),
+//! From the ground up: words (`call`, `clock`, `decimal`, `json`, `secret`), judgement (`policy`, `diagnose`),
 //! allocation (`limit`, `nonce`), upstreams (`provider`), wires (`message`, `task`, `config`, `egress`,
 //! `inbound`, `journal`), outcome (`refusal`, `ready`, `observe`, `answer`), assembly (`proxy`, `admin`,
 //! `app`), front (`simulator`, `cli`).
@@ -20,6 +20,7 @@ mod call;
 pub mod cli;
 pub mod clock;
 mod config;
+mod decimal;
 mod diagnose;
 mod egress;
 #[doc(hidden)]

@@ -15,7 +15,7 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use crate::answer::{self, Circumstances, Received};
-use crate::call::{Call, Identity, Outcome};
+use crate::call::{Call, Freeze, Identity, Outcome};
 use crate::clock::Clock;
 use crate::egress::{Arriving, Egress, SendError, SendFault};
 use crate::inbound::{self, Caller, Claim, Directory, Doors, Replays, Throttle, Unidentified};
@@ -24,7 +24,7 @@ use crate::limit::{self, Admission};
 use crate::message::Body;
 use crate::nonce::{Busy, Lane, LaneView, Next, Reading, ServerClock, Turn, Verdict};
 use crate::observe::{Observer, Record};
-use crate::policy::{self, Grant, KeyFacts};
+use crate::policy::{self, Case, Grant, KeyFacts};
 use crate::provider::{Asked, Key, Provider, Routes, Signed, Wire};
 use crate::ready::Ready;
 use crate::refusal::Refusal;
@@ -219,7 +219,8 @@ impl Proxy {
         let key = (!unsigned).then(|| Arc::clone(key));
         record.facts.key = key.as_ref().map(|it| it.key.name.clone());
         let facts = key.as_deref().map_or_else(KeyFacts::default, KeyRing::facts);
-        let permit = policy::decide(grant, facts, &caller.who, call)?;
+        let case = Case { grant, key: facts, who: &caller.who, freeze: Freeze::No, quote: None };
+        let permit = policy::decide(&case, call)?;
         let claim = self.claim(permit.call(), &caller, &head.headers)?;
         Ok(Cleared { admission: limit::admit(permit), key, claim, forwarded })
     }

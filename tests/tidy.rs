@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, lowest first. A module may name modules of lower floors only.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "json", "process", "secret", "task"],
+    &["clock", "decimal", "json", "process", "secret", "task"],
     &["call"],
     &["diagnose", "policy"],
     &["limit"],
@@ -26,7 +26,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 /// Floors whose code does no I/O and reads no clock.
 const PURE: &[&str] =
-    &["call", "diagnose", "json", "limit", "nonce", "policy", "provider", "secret"];
+    &["call", "decimal", "diagnose", "json", "limit", "nonce", "policy", "provider", "secret"];
 const IMPURE: &[&str] = &[
     "hyper::",
     "hyper_util::",
@@ -39,7 +39,7 @@ const IMPURE: &[&str] = &[
     "tracing::",
 ];
 /// Modules that do not know that HTTP exists.
-const NO_HTTP: &[&str] = &["call", "diagnose", "json", "limit", "nonce", "policy"];
+const NO_HTTP: &[&str] = &["call", "decimal", "diagnose", "json", "limit", "nonce", "policy"];
 /// Words that only one module may use, and why.
 const OWNED: &[(&str, &str, &str)] = &[
     ("expose_secret", "secret", "a secret is used, not read"),

@@ -8,6 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::clock::UnixMicros;
+use crate::decimal::Decimal;
+use crate::policy::Rate;
 
 /// What a value is not, and what it should have been.
 #[derive(Debug, Eq, PartialEq)]
@@ -46,47 +48,48 @@ pub(super) fn duration(text: &str) -> Result<Duration, Misread> {
     Ok(span)
 }
 
-/// Whether a budget is set.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Rate {
-    Off,
-    Limited,
+/// `off` (which is `None`), or `600/min`, or `600/min burst 60`.
+pub(super) fn rate(text: &str) -> Result<Option<Rate>, Misread> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let read = limited(text).map(Some);
+    read.ok_or_else(|| {
+        let hint = "\"off\", \"5/s\", \"600/min\" or \"600/min burst 60\"";
+        Misread::new(format!("`{text}` is no rate"), hint)
+    })
 }
 
-/// `off`, or `600/min`, or `600/min burst 60`.
-pub(super) fn rate(text: &str) -> Result<Rate, Misread> {
-    let positive = |text: &str| text.parse::<u32>().is_ok_and(|count| count > 0);
+fn limited(text: &str) -> Option<Rate> {
+    let positive = |text: &str| {
+        // A sign is no digit, though the parser of numbers takes one.
+        let digits = text.bytes().all(|it| it.is_ascii_digit());
+        text.parse::<u32>().ok().filter(|count| digits && *count > 0)
+    };
     let mut parts = text.split(' ');
-    let budget = parts.next().unwrap_or_default();
+    let (count, per) = parts.next()?.split_once('/')?;
     let burst: Vec<&str> = parts.collect();
-    let burst_reads = matches!(burst.as_slice(), [] | ["burst", _])
-        && burst.get(1).is_none_or(|count| positive(count));
-    let limited = burst_reads
-        && budget
-            .split_once('/')
-            .is_some_and(|(count, per)| positive(count) && ["s", "min", "h"].contains(&per));
-    match text {
-        "off" => Ok(Rate::Off),
-        _ if limited => Ok(Rate::Limited),
-        _ => Err(Misread::new(
-            format!("`{text}` is no rate"),
-            "\"off\", \"5/s\", \"600/min\" or \"600/min burst 60\"",
-        )),
-    }
+    let burst = match burst.as_slice() {
+        [] => None,
+        ["burst", count] => Some(positive(count)?),
+        _ => return None,
+    };
+    let seconds = match per {
+        "s" => 1,
+        "min" => 60,
+        "h" => 3_600,
+        _ => return None,
+    };
+    Some(Rate { count: positive(count)?, per: Duration::from_secs(seconds), burst })
 }
 
 /// A plain decimal above nought: `1`, `0.5`.
-pub(super) fn decimal(text: &str) -> Result<(), Misread> {
-    let (whole, fraction) = text.split_once('.').map_or((text, None), |(w, f)| (w, Some(f)));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
-    let reads = digits(whole) && fraction.is_none_or(digits);
-    if !reads || !text.bytes().any(|it| (b'1'..=b'9').contains(&it)) {
-        return Err(Misread::new(
-            format!("`{text}` is no amount"),
-            "a plain decimal above 0, such as \"0.5\"",
-        ));
-    }
-    Ok(())
+pub(super) fn decimal(text: &str) -> Result<Decimal, Misread> {
+    let read = Decimal::parse(text).filter(|it| !it.is_zero());
+    read.ok_or_else(|| {
+        let hint = "a plain decimal above 0, such as \"0.5\"";
+        Misread::new(format!("`{text}` is no amount"), hint)
+    })
 }
 
 /// The permission bits of a socket file, in octal.
@@ -269,12 +272,21 @@ mod tests {
                 "5/s burst 0",
                 "5/s  burst 1",
                 "5/s burst 1 x",
+                "+5/s",
+                "5/s burst +1",
             ],
         );
+        let rate_of = |count, seconds, burst| {
+            Ok(Some(Rate { count, per: Duration::from_secs(seconds), burst }))
+        };
+        assert_eq!(rate("off"), Ok(None));
+        assert_eq!(rate("600/min burst 60"), rate_of(600, 60, Some(60)));
+        assert_eq!(rate("5/s"), rate_of(5, 1, None));
+        assert_eq!(rate("7/h"), rate_of(7, 3_600, None));
         check(
             decimal,
-            &["1", "0.5", "000.10"],
-            &["", "0", "0.0", ".5", "1.", "1e3", "-1", "1,000"],
+            &["1", "0.5", "0.10"],
+            &["", "0", "0.0", ".5", "1.", "1e3", "-1", "1,000", "00.10", "+1", "１"],
         );
         check(mode, &["0660", "600", "0777"], &["", "0o660", "668", "1777", "-60", "+60"]);
     }

@@ -20,14 +20,14 @@ use tokio::sync::watch;
 
 use super::{NOW, configured, exchange};
 use crate::answer;
-use crate::call::{Call, Identity};
+use crate::call::{Call, Freeze, Identity};
 use crate::config::Config;
 use crate::diagnose;
 use crate::inbound::{self, Crowd, Directory, Doors, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message;
 use crate::nonce::{Keep, Keeping, Kept, Lane, Reading, ServerClock, Setting};
-use crate::policy::{self, Grant, KeyFacts};
+use crate::policy::{self, Case, Grant, KeyFacts};
 use crate::provider::{Asked, Key, Routes, Wire};
 use crate::refusal::Refusal;
 
@@ -125,7 +125,9 @@ impl Desk {
         }
         let caller = caller.ok_or(Unidentified::Missing)?;
         let client = self.config.clients.get(caller.index).ok_or(Unidentified::Missing)?;
-        let permit = policy::decide(&client.grant, self.facts(), &caller.who, call)?;
+        let (grant, key, who) = (&client.grant, self.facts(), &caller.who);
+        let case = Case { grant, key, who, freeze: Freeze::No, quote: None };
+        let permit = policy::decide(&case, call)?;
         let call = permit.call().clone();
         let wire = self.sign(limit::admit(permit))?;
         Ok(sent(&call, wire, Some(caller.who.client().to_string())))

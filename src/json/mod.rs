@@ -110,6 +110,18 @@ impl Object {
 }
 
 impl Value {
+    /// Reads a text that is one value, of whatever kind.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader { text, at: 0 };
+        reader.skip_space();
+        let value = reader.value(0)?;
+        reader.skip_space();
+        if reader.at < text.len() {
+            return Err(reader.fault("more after the value"));
+        }
+        Ok(value)
+    }
+
     /// The text of a string, unescaped.
     pub(crate) fn as_str(&self) -> Option<Cow<'_, str>> {
         match self {

@@ -1,8 +1,10 @@
 //! What a client holds, as checked types.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::call::{Scope, words};
+use crate::decimal::Decimal;
 
 words! {
     /// Named sets of scopes. Five mirror the permissions of an API key, three its roles.
@@ -64,6 +66,14 @@ pub(crate) struct Grant {
     /// The sub-accounts the client may name, beside its key's own.
     pub(crate) accounts: Vec<String>,
     pub(crate) cancel_all: CancelAll,
+    /// `None`: orders are not limited.
+    pub(crate) orders: Option<Orders>,
+    /// `None`: transfers go wherever `accounts` lets them.
+    pub(crate) transfers: Option<Transfers>,
+    pub(crate) mode: Mode,
+    /// How often it may call. `None`: as often as it likes.
+    #[allow(dead_code, reason = "kept by the budgets")]
+    pub(crate) rate: Option<Rate>,
 }
 
 impl Grant {
@@ -87,6 +97,104 @@ pub(crate) struct Destination {
     /// Compared exactly, as chains do.
     pub(crate) address: String,
     pub(crate) memo: Option<String>,
+    /// In its currency. `None`: without limit.
+    pub(crate) max_per_day: Option<Decimal>,
+}
+
+/// Limits on orders. What is `None` or empty does not limit.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Orders {
+    /// Lower case.
+    pub(crate) symbols: Option<BTreeSet<String>>,
+    pub(crate) sides: Option<BTreeSet<Side>>,
+    pub(crate) types: Option<BTreeSet<OrderType>>,
+    pub(crate) time_in_force: Option<BTreeSet<TimeInForce>>,
+    /// By base currency in lower case, for one order. A currency that is not there is not limited.
+    pub(crate) max_amount: BTreeMap<String, Decimal>,
+    /// By quote currency in lower case, for one order. One that is not there is refused.
+    pub(crate) max_notional: BTreeMap<String, Decimal>,
+    pub(crate) day: DayLimits,
+}
+
+impl Orders {
+    /// Whether anything limits how much an order is of something: its amount or its value.
+    pub(crate) fn limit_size(&self) -> bool {
+        !self.max_amount.is_empty() || self.limit_value()
+    }
+
+    /// Whether anything limits an order's value.
+    pub(crate) fn limit_value(&self) -> bool {
+        !self.max_notional.is_empty() || !self.day.max_notional_per_day.is_empty()
+    }
+}
+
+/// What all orders of a client may come to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct DayLimits {
+    /// By quote currency in lower case. If there is any, one that is not there is refused.
+    pub(crate) max_notional_per_day: BTreeMap<String, Decimal>,
+    pub(crate) max_orders_per_day: Option<u64>,
+    pub(crate) max_open_orders: Option<u64>,
+}
+
+words! {
+    Side {
+        Buy = "buy",
+        Sell = "sell",
+    }
+}
+
+words! {
+    OrderType {
+        Limit = "exchange limit",
+        StopLimit = "exchange stop limit",
+        Market = "exchange market",
+    }
+}
+
+words! {
+    /// The exchange says it in `options`; none of them is the first.
+    TimeInForce {
+        GoodTilCancel = "good-til-cancel",
+        MakerOrCancel = "maker-or-cancel",
+        ImmediateOrCancel = "immediate-or-cancel",
+        FillOrKill = "fill-or-kill",
+    }
+}
+
+/// Where transfers may go.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Transfers {
+    /// Sub-accounts.
+    pub(crate) to: BTreeSet<String>,
+    /// Ids of banks, for withdrawals of money.
+    pub(crate) banks: BTreeSet<String>,
+}
+
+words! {
+    /// What becomes of a call that the grant does not allow.
+    Mode {
+        Enforce = "enforce",
+        /// It goes on, and is told of. Never what moves money or changes an account.
+        Observe = "observe",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the macro that makes the type derives no default")]
+impl Default for Mode {
+    fn default() -> Self {
+        Self::Enforce
+    }
+}
+
+/// So many calls in so much time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(dead_code, reason = "kept by the budgets")]
+pub(crate) struct Rate {
+    pub(crate) count: u32,
+    pub(crate) per: Duration,
+    /// How many at once. `None`: a tenth of `count`, and at least one.
+    pub(crate) burst: Option<u32>,
 }
 
 /// Whether `cancel/all` and `cancel/session` may reach orders of other clients of the same key.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::call::{Visibility, example as call};
+use crate::call::{ClientId, Scope, Visibility, Withdrawal, example as call};
 
 fn who(how: Identity) -> Identified {
     Identified::proven(ClientId::new("bot"), how)
@@ -16,7 +16,9 @@ const ALONE: KeyFacts<'_> = KeyFacts { shared: false, master: false, account: No
 
 #[track_caller]
 fn check(grant: &Grant, key: KeyFacts<'_>, how: Identity, call: Call, expected: &str) {
-    let said = match decide(grant, key, &who(how), call) {
+    let who = who(how);
+    let case = Case { grant, key, who: &who, freeze: Freeze::No, quote: None };
+    let said = match decide(&case, call) {
         Ok(_) => "allowed".to_owned(),
         Err(denial) => denial.to_string(),
     };
@@ -50,7 +52,7 @@ fn withdrawal(address: &str, network: Option<&str>, memo: Option<&str>) -> Call 
         network: network.map(str::to_owned),
         address: Some(address.to_owned()),
         memo: memo.map(str::to_owned),
-        unchecked: None,
+        ..Withdrawal::default()
     });
     call
 }
@@ -63,6 +65,7 @@ fn money_leaves_only_to_a_listed_destination() {
         network: Some("bitcoin".to_owned()),
         address: "bc1qgood".to_owned(),
         memo: None,
+        max_per_day: None,
     };
     let listed = Grant { withdrawals: vec![entry.clone()], ..none.clone() };
     let good = || withdrawal("bc1qgood", Some("bitcoin"), None);
@@ -153,7 +156,10 @@ proptest! {
     ) {
         let allowed = |held: BTreeSet<Scope>| {
             let asked = call("x", Some(needed), Effect::Trade);
-            decide(&Grant::of(held), ALONE, &who(Identity::Token), asked).is_ok()
+            let (grant, who) = (Grant::of(held), who(Identity::Token));
+            let case =
+                Case { grant: &grant, key: ALONE, who: &who, freeze: Freeze::No, quote: None };
+            decide(&case, asked).is_ok()
         };
         let both = &held | &more;
         prop_assert!(!allowed(held) || allowed(both));

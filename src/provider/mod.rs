@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::call::{Call, KeyName, Operation, Outcome, words};
+use crate::call::{Call, KeyName, Operation, Orders, Outcome, words};
 use crate::diagnose::{Body, Rule};
 use crate::limit::Admission;
 use crate::nonce::{Nonce, Numbered, Turn, Verdict};
+use crate::policy::Quote;
 use crate::secret::Credential;
 
 pub(crate) use self::exchange::bench_sign;
@@ -154,6 +155,26 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
 
     /// Whether a 503 is the upstream's own word that it executes nothing now.
     fn is_maintenance(&self, answer: &Answer) -> bool;
+
+    /// What an answer to `operation` says of orders, if the upstream did not reject the call.
+    #[allow(dead_code, reason = "the pipeline joins it")]
+    fn orders(&self, operation: &str, body: &[u8]) -> Orders;
+
+    /// The public question for the best prices of `symbol`, which is in lower case.
+    #[allow(dead_code, reason = "the pipeline joins it")]
+    fn ticker(&self, symbol: &str) -> Wire;
+
+    /// What the answer to that says.
+    #[allow(dead_code, reason = "the pipeline joins it")]
+    fn quote(&self, body: &[u8]) -> Option<Quote>;
+
+    /// Takes back every order of a key, ahead of whoever waits for it.
+    #[allow(dead_code, reason = "the pipeline joins it")]
+    fn cancel_all(&self, account: Option<&str>) -> Call;
+
+    /// Asks for every live order of a key.
+    #[allow(dead_code, reason = "the pipeline joins it")]
+    fn active_orders(&self, account: Option<&str>) -> Call;
 
     /// What this upstream's rejections mean, surest rule first.
     fn rules(&self) -> &'static [Rule];

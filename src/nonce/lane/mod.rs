@@ -71,7 +71,7 @@ struct Stopped {
 
 #[derive(Debug)]
 struct Waiting {
-    /// When it arrived, later by what its class stands back.
+    /// When it counts as having come.
     due: Duration,
     arrival: u64,
     tell: oneshot::Sender<Slot>,
@@ -246,7 +246,7 @@ impl Lane {
             let (tell, told) = oneshot::channel();
             let arrival = state.n_arrived;
             state.n_arrived += 1;
-            let due = now + head_start(priority);
+            let due = due(priority, now);
             state.waiting.push(Reverse(Waiting { due, arrival, tell }));
             told
         };
@@ -457,14 +457,17 @@ impl Numbered {
     }
 }
 
-/// How far a class stands back behind a cancel of the same moment.
-fn head_start(priority: Priority) -> Duration {
-    Duration::from_millis(match priority {
+/// When a request counts as having come: a class stands so far back behind a cancel of the same
+/// moment, and an emergency goes before all that has ever come.
+fn due(priority: Priority, now: Duration) -> Duration {
+    let stands_back = match priority {
+        Priority::Emergency => return Duration::ZERO,
         Priority::Cancel => 0,
         Priority::Heartbeat => 200,
         Priority::Order => 400,
         Priority::Read => 1_000,
-    })
+    };
+    now + Duration::from_millis(stands_back)
 }
 
 impl PartialEq for Waiting {

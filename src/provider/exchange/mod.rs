@@ -3,6 +3,8 @@
 //! Facts of the wire and their sources are in `docs/exchange.md`.
 
 mod catalog;
+mod orders;
+mod own;
 mod read;
 mod rejection;
 mod rules;
@@ -14,10 +16,11 @@ use http::{HeaderMap, HeaderName};
 
 pub(crate) use self::sign::bench_sign;
 
-use crate::call::{Call, Operation};
+use crate::call::{Call, Operation, Orders};
 use crate::diagnose::Rule;
 use crate::limit::Admission;
 use crate::nonce::{Numbered, Verdict};
+use crate::policy::Quote;
 use crate::provider::{
     Answer, Asked, Environment, Key, Presented, Provider, Route, Routes, Signed, Unreadable, Wire,
 };
@@ -119,6 +122,26 @@ impl Provider for Exchange {
 
     fn is_maintenance(&self, answer: &Answer) -> bool {
         rejection::is_maintenance(answer)
+    }
+
+    fn orders(&self, operation: &str, body: &[u8]) -> Orders {
+        orders::orders(operation, body)
+    }
+
+    fn ticker(&self, symbol: &str) -> Wire {
+        own::ticker(symbol)
+    }
+
+    fn quote(&self, body: &[u8]) -> Option<Quote> {
+        own::quote(body)
+    }
+
+    fn cancel_all(&self, account: Option<&str>) -> Call {
+        own::cancel_all(account)
+    }
+
+    fn active_orders(&self, account: Option<&str>) -> Call {
+        own::active_orders(account)
     }
 
     fn rules(&self) -> &'static [Rule] {

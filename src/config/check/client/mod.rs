@@ -8,13 +8,13 @@ use toml::Spanned;
 
 use super::operation::Loose;
 use super::upstream::{Draft, only_provider};
-use super::{Around, Kind, limit, one_of, read, unknown};
+use super::{Around, Kind, limit, one_of, read, unknown, word};
 use crate::call::{ClientId, Scope};
 use crate::clock::UnixMicros;
 use crate::config::file;
 use crate::config::problem::{Report, Spot};
 use crate::config::{Client, ClientCredential, words};
-use crate::policy::{Bundle, CancelAll, Destination, Grant};
+use crate::policy::{Bundle, CancelAll, Destination, Grant, Mode};
 
 pub(super) use self::credential::check_distinct;
 
@@ -58,7 +58,6 @@ pub(super) fn check(
         let warning = "withdrawals and transfers are refused to who presents nothing (none = true)";
         report.warn(&spot.part("scopes"), warning);
     }
-    check_unenforced(table, &spot, report);
     Some(Client { id: ClientId::new(name), key: key?, grant, credentials, expires, from })
 }
 
@@ -76,6 +75,16 @@ fn check_grant<'a>(
     limit::texts(table.accounts.as_ref(), spot, "accounts", such, report);
     let accounts: &[Spanned<String>] = table.accounts.as_ref().map_or(&[], |it| it.get_ref());
     let shared = one_of(table.cancel_all.as_ref(), spot, "cancel_all", &["own", "shared"], report);
+    let mode = word(table.mode.as_ref(), spot, "mode", Mode::ALL, Mode::as_str, report);
+    let rate = limit::client_rate(table.rate.as_ref(), spot, report);
+    let orders = table
+        .orders
+        .as_ref()
+        .map(|orders| limit::check_orders(orders.get_ref(), &spot.field("orders", orders), report));
+    let transfers = table.transfers.as_ref().map(|transfers| {
+        let spot = spot.field("transfers", transfers);
+        limit::check_transfers(transfers.get_ref(), &spot, report)
+    });
     if scopes.is_empty() && operations.is_empty() {
         report.warn(spot, "may do nothing: it has no scopes and no operations");
     }
@@ -84,6 +93,10 @@ fn check_grant<'a>(
         withdrawals,
         accounts: accounts.iter().map(|it| it.get_ref().clone()).collect(),
         cancel_all: if shared == Some("shared") { CancelAll::Shared } else { CancelAll::Own },
+        orders,
+        transfers,
+        mode: mode.unwrap_or_default(),
+        rate,
         ..Grant::of(scopes)
     }
 }
@@ -150,7 +163,11 @@ fn check_withdrawals(
     for (index, table) in typed.get_ref().iter().enumerate() {
         let spot = root.item(index, table);
         let Some(destination) = check_withdrawal(table.get_ref(), &spot, report) else { continue };
-        if all.contains(&destination) {
+        let same = |it: &Destination| {
+            let max_per_day = destination.max_per_day.clone();
+            destination == Destination { max_per_day, ..it.clone() }
+        };
+        if all.iter().any(same) {
             report.problem(&spot, "is there twice", "remove one");
         }
         all.push(destination);
@@ -164,11 +181,9 @@ fn check_withdrawal(
     report: &mut Report<'_>,
 ) -> Option<Destination> {
     let file::Withdrawal { currency, network, address, memo, max_per_day } = table;
-    if let Some(amount) = max_per_day {
-        let at = spot.field("max_per_day", amount);
-        read(words::decimal(amount.get_ref()), &at, report);
-        report.not_enforced(&at);
-    }
+    let max_per_day = max_per_day.as_ref().and_then(|amount| {
+        read(words::decimal(amount.get_ref()), &spot.field("max_per_day", amount), report)
+    });
     let mut code = |field: &str, such: &str, text: &Spanned<String>| {
         let fits = |it: u8| it.is_ascii_alphanumeric() || it == b'-' || it == b'_';
         let good = !text.get_ref().is_empty() && text.get_ref().bytes().all(fits);
@@ -197,6 +212,7 @@ fn check_withdrawal(
         network: network_code.flatten(),
         address: text.to_owned(),
         memo: memo.as_ref().map(|it| it.get_ref().clone()).filter(|it| !it.is_empty()),
+        max_per_day,
     })
 }
 
@@ -244,19 +260,4 @@ fn check_from(
     let each = typed.get_ref().iter().enumerate();
     each.filter_map(|(index, it)| read(words::range(it.get_ref()), &spot.item(index, it), report))
         .collect()
-}
-
-fn check_unenforced(table: &file::Client, spot: &Spot, report: &mut Report<'_>) {
-    if let Some(mode) = &table.mode
-        && one_of(Some(mode), spot, "mode", &["enforce", "observe"], report) == Some("observe")
-    {
-        report.not_enforced(&spot.field("mode", mode));
-    }
-    limit::check_rate(table.rate.as_ref(), spot, "rate", report);
-    if let Some(orders) = &table.orders {
-        limit::check_orders(orders.get_ref(), &spot.field("orders", orders), report);
-    }
-    if let Some(transfers) = &table.transfers {
-        limit::check_transfers(transfers.get_ref(), &spot.field("transfers", transfers), report);
-    }
 }

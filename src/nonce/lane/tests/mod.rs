@@ -155,6 +155,17 @@ fn classes_go_before_each_other_and_time_makes_up_for_it() {
     // A read that has waited longer than a second goes before a cancel that has just come.
     order(&[((cancel, 1_001), "cancel"), ((read, 0), "read")], &["read", "cancel"]);
     order(&[((cancel, 999), "cancel"), ((read, 0), "read")], &["cancel", "read"]);
+    // An emergency goes before all of them, however long they have waited; two go as they come.
+    let emergency = Priority::Emergency;
+    order(
+        &[
+            ((read, 1), "read"),
+            ((cancel, 1), "cancel"),
+            ((emergency, 60_000), "first"),
+            ((emergency, 50_000), "second"),
+        ],
+        &["first", "second", "cancel", "read"],
+    );
 }
 
 #[tokio::test]

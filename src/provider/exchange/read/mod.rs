@@ -8,6 +8,8 @@
 //!    is refused, because another reader might fold case.
 //! 4. Everything else passes verbatim, known or not.
 
+mod money;
+
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
@@ -16,7 +18,7 @@ use http::HeaderName;
 
 use crate::call::{
     AccountRule, Call, Effect, Method, Operation, OperationName, Priority, QueryRule, RateClass,
-    RetryClass, Scope, Visibility, Withdrawal, shown,
+    RetryClass, Scope, Visibility, shown,
 };
 use crate::json::Object;
 use crate::provider::exchange::{PAYLOAD, is_unsigned, signing_names};
@@ -24,8 +26,26 @@ use crate::provider::routes::parameter;
 use crate::provider::{Asked, Route, Routes, Unreadable};
 
 /// Names that judgement reads or the proxy sets.
-const WATCHED: &[&str] =
-    &["request", "nonce", "account", "sourceAccount", "targetAccount", "address", "memo", "amount"];
+const WATCHED: &[&str] = &[
+    "account",
+    "accountId",
+    "address",
+    "amount",
+    "bankId",
+    "client_order_id",
+    "currency",
+    "memo",
+    "nonce",
+    "options",
+    "price",
+    "request",
+    "side",
+    "sourceAccount",
+    "stop_price",
+    "symbol",
+    "targetAccount",
+    "type",
+];
 
 /// Parameters that name a sub-account: to act in, or to move money between.
 const ACCOUNTS: &[&str] = &["account", "sourceAccount", "targetAccount"];
@@ -34,15 +54,8 @@ const ACCOUNTS: &[&str] = &["account", "sourceAccount", "targetAccount"];
 /// take (seen).
 const MAX_PARAMETERS: usize = 10 * 1_024;
 
-/// Every field of a withdrawal that is known to leave its destination alone, or is compared with the
-/// client's list. Anything else might name another destination.
-const WITHDRAWAL_FIELDS: &[&str] =
-    &["account", "address", "amount", "client_transfer_id", "clientTransferId", "memo"];
-
-/// Codes that `/v1/withdraw/{currency}` would send to a bank (inferred: the exchange's own MCP server
-/// calls `/v1/withdraw/usd`).
-const FIAT: &[&str] =
-    &["usd", "eur", "gbp", "cad", "aud", "sgd", "hkd", "chf", "jpy", "nzd", "cop", "try"];
+/// The one operation whose calls are orders that can be read.
+const CREATE_ORDER: &str = "create_order";
 
 /// What an uncatalogued public GET is called.
 static UNCATALOGUED: LazyLock<Arc<Operation>> = LazyLock::new(|| {
@@ -86,27 +99,26 @@ pub(super) fn read(routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadabl
     for name in ACCOUNTS {
         accounts.extend(text(name)?);
     }
+    let order = (operation.name == CREATE_ORDER).then(|| Box::new(money::order(&parameters)));
+    let path_symbol = parameter(&operation.path, "symbol", asked.path).map(str::to_owned);
     let withdrawal = match operation.effect {
-        Effect::CryptoWithdrawal => Some(Withdrawal {
-            currency: currency(&operation, asked.path).unwrap_or_default().to_owned(),
-            network: parameter(&operation.path, "network", asked.path).map(str::to_owned),
-            address: text("address")?,
-            memo: text("memo")?,
-            unchecked: parameters
-                .names()
-                .find(|it| !WITHDRAWAL_FIELDS.contains(it))
-                .map(str::to_owned),
-        }),
+        Effect::CryptoWithdrawal | Effect::FiatWithdrawal => {
+            // A text each, or nothing is known of where the money would go.
+            (text("address")?, text("memo")?);
+            Some(money::withdrawal(&operation, asked.path, &parameters))
+        }
         Effect::Read
         | Effect::Trade
         | Effect::DepositAddress
-        | Effect::FiatWithdrawal
         | Effect::Transfer
         | Effect::Stake
         | Effect::Admin => None,
     };
-    let fiat = withdrawal.as_ref().is_some_and(|it| is_fiat(&it.currency));
-    let (scope, effect) = if fiat {
+    let transfer = (operation.effect == Effect::Transfer)
+        .then(|| Box::new(money::transfer(&operation, asked.path, &parameters)));
+    let crypto = operation.effect == Effect::CryptoWithdrawal;
+    let fiat = withdrawal.as_ref().is_some_and(|it| money::is_fiat(&it.currency));
+    let (scope, effect) = if crypto && fiat {
         (Some(Scope::FiatWithdraw), Effect::FiatWithdrawal)
     } else {
         (operation.scope, operation.effect)
@@ -122,7 +134,10 @@ pub(super) fn read(routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadabl
         parameters,
         account,
         accounts,
+        order,
+        path_symbol,
         withdrawal,
+        transfer,
     })
 }
 
@@ -239,14 +254,6 @@ fn without_ours(mut object: Object) -> Object {
     object.remove("request");
     object.remove("nonce");
     object
-}
-
-fn currency<'path>(operation: &Operation, path: &'path str) -> Option<&'path str> {
-    ["currency", "ticker"].iter().find_map(|it| parameter(&operation.path, it, path))
-}
-
-fn is_fiat(code: &str) -> bool {
-    FIAT.contains(&&*code.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -1,0 +1,65 @@
+//! Statuses, reasons and causes.
+
+use super::*;
+use crate::call::KeyName;
+
+#[track_caller]
+fn check(refusal: &Refusal, status: u16, reason: Option<&str>, outcome: Outcome, cause: &str) {
+    let said = (refusal.status().as_u16(), refusal.reason(), refusal.outcome());
+    assert_eq!(said, (status, reason, outcome), "{refusal}");
+    assert_eq!(refusal.finding().cause.code(), cause, "{refusal}");
+    // Libraries take `result: error` as a definite no: only a 4xx is one.
+    assert_eq!(reason.is_some(), status < 500, "{refusal}");
+    // 503 is a promise.
+    assert_eq!(status == 503, status >= 500 && outcome == Outcome::NotSent, "{refusal}");
+}
+
+#[test]
+fn statuses_keep_their_promises() {
+    let tls = || SendFault::Tls("expired".to_owned());
+    let closed = || SendFault::Closed("reset".to_owned());
+    let timeout = || SendFault::Timeout(Duration::from_secs(1));
+    let send = |sent, kind| Refusal::Send { fault: SendError { sent, kind }, mutates: true };
+    let none = Outcome::NotSent;
+    check(&send(Sent::No, tls()), 503, None, none, "upstream-tls");
+    check(&send(Sent::No, closed()), 503, None, none, "upstream-closed");
+    check(&send(Sent::No, timeout()), 503, None, none, "upstream-unreachable");
+    check(&send(Sent::Maybe, closed()), 502, None, Outcome::Unknown, "upstream-closed");
+    check(&send(Sent::Maybe, timeout()), 504, None, Outcome::Unknown, "upstream-timeout");
+    check(&Refusal::Unlearned { status: 404 }, 503, None, none, "unexplained");
+    check(&Refusal::NoClock, 503, None, none, "clock-untrusted");
+    check(&Refusal::LaneBusy(Duration::ZERO), 503, None, none, "lane-busy");
+    let full = Refusal::Audit(TrailFault::of("No space left on device"));
+    check(&full, 503, None, none, "audit-unavailable");
+    assert!(full.to_string().ends_with("No space left on device"), "{full}");
+    let key = || KeyName::new("k");
+    let damaged = Refusal::Busy(Busy::Damaged { key: key() });
+    check(&damaged, 503, None, none, "nonce-state-damaged");
+    let wait = Duration::from_millis(7_100);
+    let ahead = Refusal::Busy(Busy::Ahead { key: key(), wait });
+    check(&ahead, 503, None, none, "clock-untrusted");
+    assert!(ahead.to_string().ends_with("due in 8 s") && ahead.finding().retry == Retry::After(8));
+    check(&Refusal::Redirect { mutates: true }, 502, None, Outcome::Unknown, "upstream-redirect");
+    let truncated =
+        Refusal::Truncated { why: String::new(), outcome: Outcome::Executed, mutates: true };
+    check(&truncated, 502, None, Outcome::Executed, "upstream-truncated");
+    check(&Refusal::Replay, 400, Some("InvalidNonce"), none, "client-replay");
+    check(&Refusal::Upgrade, 403, Some("MissingRole"), none, "operation-unknown");
+    let missing = Refusal::Unidentified(Unidentified::Missing);
+    check(&missing, 401, Some("InvalidApiKey"), none, "client-unidentified");
+    let wait = Duration::from_millis(4_500);
+    let throttled = Refusal::Unidentified(Unidentified::Throttled { wait });
+    check(&throttled, 429, Some("RateLimit"), none, "client-throttled");
+    assert_eq!(throttled.finding().retry, Retry::After(5));
+    let url = Refusal::Unidentified(Unidentified::InUrl { name: "token" });
+    check(&url, 400, Some("InvalidJson"), none, "request-malformed");
+    let alias = Refusal::Unidentified(Unidentified::Alias { name: "x_y".to_owned() });
+    check(&alias, 400, Some("InvalidApiKey"), none, "client-ambiguous");
+    let host = Refusal::Misdirected(Misdirected::Host("x".to_owned()));
+    check(&host, 421, Some("RemoteAddressForbidden"), none, "host-refused");
+    let long = Refusal::Unread(Unread::Incomplete(Incomplete::TooLong { limit: 1 }));
+    check(&long, 413, Some("InvalidJson"), none, "request-too-large");
+    check(&Refusal::Unread(Unread::Slow), 503, None, none, "request-timeout");
+    let ambiguous = Refusal::Unreadable(Unreadable::Ambiguous);
+    check(&ambiguous, 400, Some("InvalidJson"), none, "payload-ambiguous");
+}
