@@ -13,6 +13,7 @@ mod say;
 mod serve;
 mod simulate;
 mod snippets;
+mod suggest;
 
 use std::io;
 use std::net::SocketAddr;

@@ -144,6 +144,8 @@ impl Record {
         self.facts.mutates = call.effect.mutates();
         if self.observer.trail.is_on() {
             self.facts.details = Details::of(call);
+            let named = call.order.as_ref().and_then(|it| it.client_order_id.clone());
+            self.facts.client_order_id = named;
             self.facts.payload_sha256 = self.facts.mutates.then(|| digest(call));
         }
     }

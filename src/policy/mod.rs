@@ -29,6 +29,7 @@ pub(crate) use self::grant::{
     Bundle, CancelAll, DayLimits, Destination, Grant, Mode, OrderType, Orders, Rate, Side,
     TimeInForce, Transfers,
 };
+pub(crate) use self::symbol::split;
 
 /// Proof that this call was allowed; nothing else can make one. What is signed later is the call in
 /// here.

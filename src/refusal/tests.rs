@@ -29,6 +29,9 @@ fn statuses_keep_their_promises() {
     check(&Refusal::Unlearned { status: 404 }, 503, None, none, "unexplained");
     check(&Refusal::NoClock, 503, None, none, "clock-untrusted");
     check(&Refusal::LaneBusy(Duration::ZERO), 503, None, none, "lane-busy");
+    let full = Refusal::Audit(TrailFault::of("No space left on device"));
+    check(&full, 503, None, none, "audit-unavailable");
+    assert!(full.to_string().ends_with("No space left on device"), "{full}");
     let key = || KeyName::new("k");
     let damaged = Refusal::Busy(Busy::Damaged { key: key() });
     check(&damaged, 503, None, none, "nonce-state-damaged");

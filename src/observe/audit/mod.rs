@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::Facts;
-use crate::call::{Call, ClientId, Identity, KeyName, OperationName, Outcome};
+use crate::call::{Call, ClientId, Identity, KeyName, OperationName, Order, Outcome};
 use crate::clock::UnixMicros;
 use crate::journal::trail;
 
@@ -26,6 +26,7 @@ pub(crate) struct Details {
     pub(crate) currency: Option<String>,
     pub(crate) notional: Option<String>,
     pub(crate) network: Option<String>,
+    /// Where money goes: an address, the id of a bank, a sub-account.
     pub(crate) address: Option<String>,
     pub(crate) memo: Option<String>,
 }
@@ -33,12 +34,26 @@ pub(crate) struct Details {
 impl Details {
     /// `None`: the call names none of them, as most reads do.
     pub(super) fn of(call: &Call) -> Option<Box<Self>> {
-        let mut details = Self { account: call.account.clone(), ..Self::default() };
-        if let Some(withdrawal) = &call.withdrawal {
+        let Call { account, order, transfer, withdrawal, .. } = call;
+        let mut details = Self { account: account.clone(), ..Self::default() };
+        if let Some(order) = order {
+            let Order { symbol, side, kind, amount, price, options, .. } = &**order;
+            let same = [symbol, side, kind, amount, price].map(Clone::clone);
+            [details.symbol, details.side, details.kind, details.amount, details.price] = same;
+            details.time_in_force = (!options.is_empty()).then(|| options.join(","));
+        }
+        if let Some(transfer) = transfer {
+            details.currency.clone_from(&transfer.currency);
+            details.amount.clone_from(&transfer.amount);
+            details.address.clone_from(&transfer.target);
+        }
+        if let Some(withdrawal) = withdrawal {
             details.currency = Some(withdrawal.currency.clone());
             details.network.clone_from(&withdrawal.network);
-            details.address.clone_from(&withdrawal.address);
+            let to = withdrawal.address.as_ref().or(withdrawal.bank.as_ref());
+            details.address = to.cloned();
             details.memo.clone_from(&withdrawal.memo);
+            details.amount.clone_from(&withdrawal.amount);
         }
         (details != Self::default()).then(|| Box::new(details))
     }
