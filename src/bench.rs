@@ -19,7 +19,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::call::{Call, ClientId, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};
-use crate::config::{Client, Proof, LogFormat};
+use crate::config::{Client, LogFormat, Proof};
 use crate::diagnose::{self, Evidence, Report, annotate, read_body};
 use crate::inbound::{self, Directory, Framing, Peer};
 use crate::journal::{self, StateDir};

@@ -13,8 +13,8 @@ use super::problem::{Problems, Report, Spot, closest};
 use super::source::{Lookup, Vault, filled, is_set};
 use super::words;
 use super::{
-    Client, Config, Endpoint, Key, LevelName, Listen, Log, LogFormat, Overrides,
-    Proof, StandInPair, Timeouts, Upstream,
+    Client, Config, Endpoint, Key, LevelName, Listen, Log, LogFormat, Overrides, Proof,
+    StandInPair, Timeouts, Upstream,
 };
 use crate::call::{ClientId, KeyName};
 use crate::clock::{UnixMicros, random};

@@ -193,7 +193,8 @@ where
             drop(task::spawn("refused upgrade", end_well(hyper::upgrade::on(&mut request))));
         }
         // In a box, which goes with the answer: hyper keeps room for what is not in one.
-        let answer = catch_unwind(AssertUnwindSafe(|| Box::pin(handle(request, peer.clone())))).ok();
+        let answer =
+            catch_unwind(AssertUnwindSafe(|| Box::pin(handle(request, peer.clone())))).ok();
         async move {
             let mut answer = Guarded(answer).await;
             if last {
@@ -283,7 +284,8 @@ mod tests {
         let place = Crowd::new(0).admit(peer.source()).unwrap();
         let seat = Arc::clone(&place.seat);
         let gate = Gate::new(socket, Arc::clone(&seat));
-        let service = service(place, peer.clone(), |_, _| async { Response::new(message::full("it")) });
+        let service =
+            service(place, peer.clone(), |_, _| async { Response::new(message::full("it")) });
         let stage = Stage::Waiting(gate, service);
         let mut connection = Connection { stage, seat, peer, ending: false };
         for (n, pause) in pauses.iter().enumerate() {

@@ -17,8 +17,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::peer::{Peer, Source};
 use super::Unidentified;
+use super::peer::{Peer, Source};
 
 const WINDOW: Duration = Duration::from_secs(300);
 const MAX_WRONG: usize = 50;
@@ -133,7 +133,10 @@ mod tests {
         for at in 0..50 {
             assert_eq!(wrong(&throttle, "uid:1", at), None, "{at}");
         }
-        assert_eq!((wrong(&throttle, "uid:1", 50), wrong(&throttle, "uid:2", 50)), (Some(250), None));
+        assert_eq!(
+            (wrong(&throttle, "uid:1", 50), wrong(&throttle, "uid:2", 50)),
+            (Some(250), None)
+        );
     }
 
     /// However they are spread, no five minutes have more than fifty that were told so.

@@ -25,6 +25,8 @@ use super::peer::Peer;
 use crate::message::Body;
 
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// So much of an answer that nobody takes is kept: a record. What a client takes of it is not seen.
+const MAX_BUFFER: usize = 16 * 1_024;
 
 /// Shakes hands, and then serves the connection as any other.
 pub(super) async fn connect<S, H, F>(
@@ -44,8 +46,9 @@ pub(super) async fn connect<S, H, F>(
         _ = stop.wait_for(|stop| *stop) => return,
     };
     match shaken {
-        Ok(Ok(stream)) => {
-            let (_, session) = stream.get_ref();
+        Ok(Ok(mut stream)) => {
+            let (_, session) = stream.get_mut();
+            session.set_buffer_limit(Some(MAX_BUFFER));
             let peer = Peer { certificate: names(session), ..peer };
             connection::connect(stream, (place, peer), handle, stop).await;
         }

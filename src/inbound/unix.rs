@@ -66,7 +66,8 @@ impl Unbound {
                 format!("`mkdir -m 0755 {folder}`, or RuntimeDirectory= in the unit")
             }
             Self::Path { .. } => {
-                "let the user that geminid runs as write to the folder, or name another path".to_owned()
+                "let the user that geminid runs as write to the folder, or name another path"
+                    .to_owned()
             }
             Self::Exposed { .. } => {
                 "take that right away (`chmod o-w`), or use a folder of geminid's own".to_owned()

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const TOKEN: &str = "{ token_sha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\" }";
+const TOKEN: &str =
+    "{ token_sha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\" }";
 
 #[track_caller]
 fn listen(table: &str, expected: &[&str]) {
@@ -59,7 +60,10 @@ fn unix_sockets() {
     listen("{ unix = \"/s\", group = \"\" }", &[".group: is empty"]);
     listen("{ unix = \"/a\\u0000b\" }", &[".unix: is no path"]);
     let long = |n: usize| format!("{{ unix = \"/{}\" }}", "s".repeat(n));
-    listen(&long(103), &[".unix: is no path that a unix socket can have\n  hint: at most 103 bytes"]);
+    listen(
+        &long(103),
+        &[".unix: is no path that a unix socket can have\n  hint: at most 103 bytes"],
+    );
     one(&long(102));
     for (table, expected) in [
         ("{ unix = \"/s\", mode = \"0400\" }", "not even geminid's own user"),
@@ -112,7 +116,7 @@ fn tls() {
     assert!(!tls.server.session_storage.can_cache() && tls.server.send_tls13_tickets == 0);
 
     listen(&table(&cert, &other_key, ""), &[".key: is not the key of the certificate in `cert`"]);
-    listen(&table(&other_key, &key, ""), &[".cert: ", ]);
+    listen(&table(&other_key, &key, ""), &[".cert: "]);
     listen(&table(&cert, &other_cert, ""), &[".key: "]);
     listen(
         &table("none.pem", "none.key", ""),
@@ -122,16 +126,16 @@ fn tls() {
         &table("", "", ", client_ca = \"\""),
         &[".cert: is empty", ".key: is empty", ".client_ca: is empty"],
     );
-    listen(
-        &table(&cert, &key, &format!(", client_ca = \"{key}\"")),
-        &[".client_ca: "],
-    );
+    listen(&table(&cert, &key, &format!(", client_ca = \"{key}\"")), &[".client_ca: "]);
     listen(
         "{ address = \"127.0.0.1\", cert = \"c\", key = \"k\" }",
         &[".address: `127.0.0.1` is no address", ".cert: cannot read c", ".key: cannot read k"],
     );
     folder.mode("a.key", 0o640);
-    listen(&table(&cert, &key, ""), &[&format!(".key: {key} can be read by others (its mode is 0640)\n  hint: chmod 600")]);
+    listen(
+        &table(&cert, &key, ""),
+        &[&format!(".key: {key} can be read by others (its mode is 0640)\n  hint: chmod 600")],
+    );
 }
 
 #[test]
@@ -140,7 +144,9 @@ fn keys_and_certificates_are_what_they_should_be() {
     let (cert, key) = pair(&folder, "a");
     let text = |name: &str, text: &str| folder.write(name, text, 0o600).display().to_string();
     let table = |cert: &str, key: &str, ca: &str| {
-        format!("{{ address = \"127.0.0.1:1\", cert = \"{cert}\", key = \"{key}\", client_ca = \"{ca}\" }}")
+        format!(
+            "{{ address = \"127.0.0.1:1\", cert = \"{cert}\", key = \"{key}\", client_ca = \"{ca}\" }}"
+        )
     };
     let pem = |kind: &str| format!("-----BEGIN {kind}-----\nMAA=\n-----END {kind}-----\n");
     let encrypted = text("e.key", &pem("ENCRYPTED PRIVATE KEY"));

@@ -46,12 +46,7 @@ fn check(directory: &Directory, headers: &[(&'static str, String)], expected: &s
 }
 
 #[track_caller]
-fn from(
-    directory: &Directory,
-    peer: &Peer,
-    headers: &[(&'static str, String)],
-    expected: &str,
-) {
+fn from(directory: &Directory, peer: &Peer, headers: &[(&'static str, String)], expected: &str) {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(*name, value.parse().unwrap());
@@ -122,8 +117,7 @@ fn credentials_do_not_belong_in_an_address() {
     }
     assert_eq!(named("%74oken=hunter2"), "token");
     assert_eq!(named("a=1&api%5Fkey=hunter2"), "api_key");
-    for plain in ["", "limit_trades=50&since=1", "symbol=token", "to%6den%=", "%", "%7", "&&="]
-    {
+    for plain in ["", "limit_trades=50&since=1", "symbol=token", "to%6den%=", "%", "%7", "&&="] {
         assert_eq!(named(plain), "", "{plain}");
     }
     assert_eq!(no_credential_in(None), Ok(()));

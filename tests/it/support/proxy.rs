@@ -205,7 +205,8 @@ impl Exchange {
         let about = std::fs::metadata(&self.dir.0).unwrap();
         let (uid, gid) = (about.uid(), about.gid());
         let filled = |it: &str| {
-            let text = it.replace("STAND_IN_SECRET", Self::STAND_IN_SECRET).replace("TOKEN", &token);
+            let text =
+                it.replace("STAND_IN_SECRET", Self::STAND_IN_SECRET).replace("TOKEN", &token);
             text.replace("OWN_UID", &uid.to_string()).replace("OWN_GID", &gid.to_string())
         };
         let (client, more, listen) = (filled(client), filled(more), filled(listen));

@@ -123,7 +123,10 @@ fn check_certificate(
     }
     if let Some(upstream) = upstream.filter(|it| !it.sites.asks_clients) {
         let name = &upstream.name;
-        report.warn(&at, &format!("no listener of `{name}` has a `client_ca`: nobody is known by it"));
+        report.warn(
+            &at,
+            &format!("no listener of `{name}` has a `client_ca`: nobody is known by it"),
+        );
     }
     Some(Proof::Certificate(name.clone()))
 }
@@ -239,13 +242,10 @@ fn taken(proof: &Proof, other: &ClientId, upstream: &str) -> String {
 fn collide(left: &Proof, right: &Proof, same_upstream: bool) -> bool {
     match (left, right) {
         (Proof::Token(left), Proof::Token(right)) => left.is(right),
-        (Proof::StandIn(left), Proof::StandIn(right)) => {
-            left.is_key(right.key_header().as_bytes())
+        (Proof::StandIn(left), Proof::StandIn(right)) => left.is_key(right.key_header().as_bytes()),
+        (Proof::User { uid, gid }, Proof::User { uid: other_uid, gid: other_gid }) => {
+            same_upstream && uid == other_uid && gid == other_gid
         }
-        (
-            Proof::User { uid, gid },
-            Proof::User { uid: other_uid, gid: other_gid },
-        ) => same_upstream && uid == other_uid && gid == other_gid,
         (Proof::Certificate(left), Proof::Certificate(right)) => same_upstream && left == right,
         (Proof::None, Proof::None) => same_upstream,
         _ => false,
