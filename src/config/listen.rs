@@ -33,23 +33,6 @@ pub(crate) struct Tls {
     pub(crate) asks_clients: bool,
 }
 
-impl Listen {
-    /// Whether only this machine can reach it.
-    pub(crate) fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp(address) | Self::Tls(address, _) => address.ip().is_loopback(),
-            Self::Unix(_) => true,
-        }
-    }
-
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(address) | Self::Tls(address, _) => Some(*address),
-            Self::Unix(_) => None,
-        }
-    }
-}
-
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What is inside holds a private key.

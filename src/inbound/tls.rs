@@ -14,7 +14,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use rustls::ServerConnection;
 use rustls::pki_types::CertificateDer;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use webpki::EndEntityCert;
@@ -25,14 +25,17 @@ use super::peer::Peer;
 use crate::message::Body;
 
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// So much of an answer that nobody takes is kept: a record. What a client takes of it is not seen.
+const MAX_BUFFER: usize = 16 * 1_024;
 
 /// Shakes hands, and then serves the connection as any other.
-pub(super) async fn connect<H, F>(
-    (stream, acceptor): (TcpStream, TlsAcceptor),
+pub(super) async fn connect<S, H, F>(
+    (stream, acceptor): (S, TlsAcceptor),
     (place, peer): (Place, Peer),
     handle: H,
     mut stop: watch::Receiver<bool>,
 ) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: Fn(Request<Incoming>, Peer) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -43,8 +46,9 @@ pub(super) async fn connect<H, F>(
         _ = stop.wait_for(|stop| *stop) => return,
     };
     match shaken {
-        Ok(Ok(stream)) => {
-            let (_, session) = stream.get_ref();
+        Ok(Ok(mut stream)) => {
+            let (_, session) = stream.get_mut();
+            session.set_buffer_limit(Some(MAX_BUFFER));
             let peer = Peer { certificate: names(session), ..peer };
             connection::connect(stream, (place, peer), handle, stop).await;
         }
@@ -67,9 +71,47 @@ fn alternative_names(certificate: &CertificateDer<'_>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+    use rustls::ServerConfig;
+    use rustls::crypto::ring;
+    use rustls::server::ResolvesServerCertUsingSni;
+    use tokio::io::duplex;
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::inbound::Crowd;
+    use crate::message;
+    use crate::task;
+
+    /// Whoever says nothing is let go in time, or at once when another needs the seat or the end has come.
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_has_a_deadline_and_keeps_no_seat() {
+        let provider = Arc::new(ring::default_provider());
+        let server = ServerConfig::builder_with_provider(provider);
+        let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let server = server.with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        for n in 0..3 {
+            let (_client, socket) = duplex(1_000);
+            let (stop, stopped) = watch::channel(false);
+            let peer = Peer::at(Ipv4Addr::LOCALHOST.into());
+            let place = Crowd::new(0).admit(peer.source()).unwrap();
+            let seat = Arc::clone(&place.seat);
+            let handle = |_, _| async { Response::new(message::full("")) };
+            let talk = connect((socket, acceptor.clone()), (place, peer), handle, stopped);
+            let mut talk = task::spawn("test", talk);
+            let nearly = HANDSHAKE_DEADLINE - Duration::from_millis(10);
+            assert!(timeout(nearly, &mut talk).await.is_err(), "it lasts");
+            match n {
+                0 => tokio::time::sleep(Duration::from_millis(20)).await,
+                1 => seat.ask_to_leave(),
+                _ => drop(stop.send_replace(true)),
+            }
+            timeout(Duration::from_millis(1), talk).await.expect("it is over").unwrap();
+        }
+    }
 
     #[test]
     fn a_certificate_speaks_by_its_alternative_names() {
@@ -82,11 +124,11 @@ mod tests {
             SanType::URI(uri),
             SanType::Rfc822Name(mail),
             address,
-            SanType::DnsName("*.example".try_into().unwrap()),
+            SanType::DnsName("*.bot.example".try_into().unwrap()),
         ]);
         let certificate = about.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let names = alternative_names(certificate.der());
-        assert_eq!(names, ["bot.example", "*.example", "spiffe://example/bot"]);
+        assert_eq!(names, ["bot.example", "*.bot.example", "spiffe://example/bot"]);
         assert!(alternative_names(&CertificateDer::from(vec![0x30, 0x00])).is_empty());
     }
 }

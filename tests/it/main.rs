@@ -12,6 +12,7 @@ mod command_line;
 mod corpus;
 mod credentials;
 mod diagnoses;
+mod doors;
 mod egress;
 mod journal;
 mod lifecycle;

@@ -60,23 +60,15 @@ pub(super) fn check(
 
 /// Why a certificate and a key, each of which could be read, do not make a server.
 fn tell(fault: &rustls::Error, at_cert: &Spot, at_key: &Spot, report: &mut Report<'_>) {
-    match fault {
-        rustls::Error::InconsistentKeys(_) => {
-            let message = "is not the key of the certificate in `cert`";
-            report.problem(
-                at_key,
-                message,
-                "the first certificate in `cert` is the listener's own",
-            );
-        }
-        rustls::Error::InvalidCertificate(_) => {
-            let hint = "the listener's own certificate comes first, in PEM form";
-            report.problem(at_cert, "holds a certificate that cannot be read", hint);
-        }
-        _ => {
-            let hint = "ECDSA on P-256 or P-384, Ed25519, or RSA of at least 2048 bits";
-            report.problem(at_key, "is a key of a kind that is not supported", hint);
-        }
+    if matches!(fault, rustls::Error::InconsistentKeys(_)) {
+        let message = "is not the key of the certificate in `cert`";
+        report.problem(at_key, message, "the first certificate in `cert` is the listener's own");
+    } else if matches!(fault, rustls::Error::InvalidCertificate(_)) {
+        let hint = "the listener's own certificate comes first, in PEM form";
+        report.problem(at_cert, "holds a certificate that cannot be read", hint);
+    } else {
+        let hint = "ECDSA on P-256 or P-384, Ed25519, or RSA of at least 2048 bits";
+        report.problem(at_key, "is a key of a kind that is not supported", hint);
     }
 }
 

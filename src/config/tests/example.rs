@@ -39,8 +39,11 @@ fn shows_the_defaults() {
 fn every_commented_setting_reads() {
     let folder = Folder::new();
     let names = vec!["localhost".to_owned()];
-    let certificate = rcgen::generate_simple_self_signed(names).unwrap().cert.pem();
-    folder.write("ca.pem", &certificate, 0o644);
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    for name in ["ca.pem", "tls.pem", "clients.pem"] {
+        folder.write(name, &made.cert.pem(), 0o644);
+    }
+    folder.write("tls.key", &made.signing_key.serialize_pem(), 0o600);
     let lines = EXAMPLE.lines().map(|line| line.replacen("#: ", "", 1));
     let text: Vec<String> = lines.collect();
     let origin = folder.0.join("proxy.toml");

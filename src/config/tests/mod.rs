@@ -4,6 +4,7 @@ mod clients;
 mod example;
 mod files;
 mod keys;
+mod listeners;
 mod places;
 mod settings;
 mod together;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Lookup, Overrides, Problems, parse};
+use super::{Config, Listen, Lookup, Overrides, Problems, Upstream, parse};
 use crate::clock::UnixMicros;
 
 /// Recognisable in anything that must not show it.
@@ -110,6 +111,16 @@ fn warns(text: &str, expected: &str) {
 fn silent(text: &str) {
     let config = accept(text);
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+/// The listeners of an upstream as they were written.
+fn listeners(upstream: &Upstream) -> Vec<String> {
+    let one = |it: &Listen| match it {
+        Listen::Tcp(address) => address.to_string(),
+        Listen::Tls(address, tls) => format!("{address} {tls:?}"),
+        Listen::Unix(socket) => format!("{socket:?}"),
+    };
+    upstream.listen.iter().map(one).collect()
 }
 
 /// A folder that goes away with the test.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::call::Scope;
-use crate::config::{ClientCredential, Loaded, StandInPair, search};
+use crate::config::{ClientCredential, Loaded, Proof, StandInPair, search};
 use crate::provider::Environment;
 
 fn find(explicit: Option<&Path>, places: &[&Path], env: &Variables) -> Result<Loaded, Problems> {
@@ -75,7 +75,7 @@ fn two_variables_are_enough() {
     let (config, pair) = start(&BOTH).unwrap();
     assert_eq!(config.path, None);
     assert_eq!(config.upstreams[0].environment, Environment::Production);
-    assert_eq!(config.upstreams[0].listen, ["127.0.0.1:3840".parse().unwrap()]);
+    assert_eq!(listeners(&config.upstreams[0]), ["127.0.0.1:3840"]);
     assert!(config.upstreams[0].public);
     assert!(config.keys[0].credential.is_key(b"account-1"));
     let client = &config.clients[0];
@@ -83,7 +83,9 @@ fn two_variables_are_enough() {
     assert!(client.grant.scopes.contains(&Scope::OrdersCreate));
     assert!(!client.grant.scopes.contains(&Scope::CryptoSend));
     assert!(pair.key.starts_with("account-standin-"), "{}", pair.key);
-    let [ClientCredential::StandIn(stand_in)] = client.credentials.as_slice() else {
+    let [ClientCredential { proof: Proof::StandIn(stand_in), expires: None }] =
+        client.credentials.as_slice()
+    else {
         panic!("one pair")
     };
     assert!(stand_in.is_key(pair.key.as_bytes()));

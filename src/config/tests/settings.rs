@@ -164,7 +164,7 @@ fn flags_go_before_the_file() {
     let text =
         "[log]\nlevel = \"warn\"\n[listen]\nadmin = \"127.0.0.1:1\"\n[state]\ndir = \"/file\"\n";
     let config = parse(text, Path::new("p"), &usual(), &overrides, NOW).unwrap();
-    assert_eq!(config.upstreams[0].listen[0].port(), 9);
+    assert_eq!(listeners(&config.upstreams[0]), ["127.0.0.1:9"]);
     assert_eq!(config.admin.port(), 8);
     assert_eq!(config.state_dir, Path::new("/flag"));
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelName::Trace));

@@ -15,7 +15,7 @@ fn a_bare_upstream_is_production_on_loopback() {
     assert_eq!(upstream.name, "exchange");
     assert_eq!(upstream.environment, Environment::Production);
     assert_eq!((upstream.rest.host.as_str(), upstream.rest.port), ("api.gemini.com", 443));
-    assert_eq!(upstream.listen, ["127.0.0.1:3840".parse().unwrap()]);
+    assert_eq!(listeners(&upstream), ["127.0.0.1:3840"]);
     assert!(upstream.public && upstream.bind.is_none() && upstream.hosts.is_empty());
     let sandbox = accept("[[upstreams]]\nenvironment = \"sandbox\"\n").upstreams.remove(0);
     assert_eq!(sandbox.rest.authority, "api.sandbox.gemini.com");
@@ -105,7 +105,7 @@ fn trust_anchors_are_for_overrides() {
 }
 
 #[test]
-fn listeners() {
+fn addresses_and_names() {
     let config =
         accept("[[upstreams]]\nlisten = [\"0.0.0.0:80\", \"[::1]:81\"]\nhosts = [\"Geminid\"]\n");
     assert!(!config.upstreams[0].public, "data is public on loopback only");
@@ -119,58 +119,6 @@ fn listeners() {
         &["2: upstreams[0].listen[0]: `a:1`", "2: upstreams[0].listen[1]: "],
     );
     upstream("hosts = [\"a:1\"]", &["2: upstreams[0].hosts[0]: `a:1` is no host name"]);
-    let listen = |table: &str, expected: &str| {
-        upstream(
-            &format!("listen = [{table}]"),
-            &[
-                "2: upstreams[0].listen[0]: `listen[0]` is not enforced",
-                &format!("2: upstreams[0].listen[0]{expected}"),
-            ],
-        );
-    };
-    for sound in [
-        "{ unix = \"/s\", mode = \"0660\", group = \"g\" }",
-        "{ address = \"127.0.0.1:1\", cert = \"c\", key = \"k\" }",
-    ] {
-        upstream(
-            &format!("listen = [{sound}]"),
-            &["2: upstreams[0].listen[0]: `listen[0]` is not enforced"],
-        );
-    }
-    listen("{ unix = \"/s\", mode = \"0980\" }", ".mode: `0980` is no file mode");
-    upstream(
-        "listen = [{ unix = \"/s\", mod = \"0980\" }]",
-        &[
-            "2: upstreams[0].listen[0].mod: unknown setting `mod`\n  hint: did you mean `mode`?",
-            "2: upstreams[0].listen[0]: `listen[0]` is not enforced",
-        ],
-    );
-    listen("{ address = \"127.0.0.1\", cert = \"c\", key = \"k\" }", ".address: `127.0.0.1` is no");
-    listen("{ address = \"127.0.0.1:1\" }", ": needs `cert` and `key`");
-    listen("{ unix = \"/s\", cert = \"c\" }", ": TLS is for");
-    listen("{ unix = \"/s\", address = \"127.0.0.1:1\" }", ": needs either");
-    listen("{ address = \"127.0.0.1:1\", mode = \"0660\" }", ": `mode` and `group`");
-}
-
-#[test]
-fn two_sockets_never_share_an_address() {
-    let two = |first: &str, second: &str| {
-        format!(
-            "[[upstreams]]\nname = \"a\"\nlisten = [\"{first}\"]\n\
-             [[upstreams]]\nname = \"b\"\nlisten = [\"{second}\"]\n"
-        )
-    };
-    let taken = ["4: upstreams[1].listen: "];
-    check(&two("127.0.0.1:1", "127.0.0.1:1"), &taken);
-    check(&two("127.0.0.1:1", "0.0.0.0:1"), &taken);
-    check(&two("[::]:1", "127.0.0.1:1"), &taken);
-    accept(&two("127.0.0.1:1", "127.0.0.1:2"));
-    accept(&two("127.0.0.1:1", "127.0.0.2:1"));
-    accept(&two("127.0.0.1:0", "127.0.0.1:0"));
-    check(
-        "[[upstreams]]\nname = \"a\"\n[[upstreams]]\nname = \"b\"\n",
-        &["3: upstreams[1].listen: 127.0.0.1:3840 is taken by upstreams[0]"],
-    );
 }
 
 #[test]

@@ -304,11 +304,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
         Poll::Ready(())
     }
 
-    fn poll_progress(
+    fn poll_progress<T>(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled_since = None;
             // Who takes an answer is not idle.
@@ -390,7 +390,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.socket).poll_flush(context))?;
+        // TLS takes a short answer in at once, and keeps it until its client takes it.
+        let flushed = Pin::new(&mut this.socket).poll_flush(context);
+        ready!(this.poll_progress(context, flushed))?;
         this.seat.traffic.write(true);
         Poll::Ready(Ok(()))
     }
@@ -401,7 +403,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
             return Poll::Ready(Ok(()));
         }
         if this.lingering.is_none() {
-            ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
+            let shut = Pin::new(&mut this.socket).poll_shutdown(context);
+            ready!(this.poll_progress(context, shut))?;
         }
         this.poll_linger(context).map(Ok)
     }

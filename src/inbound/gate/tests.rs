@@ -196,3 +196,49 @@ async fn who_takes_no_answer_is_cut_while_the_end_is_looked_for() {
         () = sleep(Duration::from_secs(300)) => panic!("nobody counted"),
     }
 }
+
+/// Takes all that is written, and lets nothing of it go: as TLS does when its client takes nothing.
+struct Kept;
+
+impl AsyncRead for Kept {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Kept {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_back_is_not_waited_for_for_ever() {
+    for shuts in [false, true] {
+        let place = Crowd::new(0).admit(PLACE).unwrap();
+        let mut gate = Gate::new(Kept, Arc::clone(&place.seat));
+        gate.write_all(b"HTTP/1.1 200 OK").await.unwrap();
+        let mut ends =
+            Box::pin(async { if shuts { gate.shutdown().await } else { gate.flush().await } });
+        let soon = tokio::time::timeout(Duration::from_secs(14), &mut ends).await;
+        assert!(soon.is_err(), "a client may be slow");
+        let ended = tokio::time::timeout(Duration::from_secs(7), ends).await.expect("it ends");
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -286,7 +286,7 @@ fn unknown_and_wrong_take_the_same_work() {
         check(&known, headers, "is not valid");
         crate::secret::work() - before
     };
-    let tokens = ["Bearer goof", "Bearer x", "Bearer ", "good", "Basic Z29vZA=="];
+    let tokens = ["Bearer goof", "Bearer x", "Bearer ", "good", "Basic eA=="];
     for token in tokens {
         assert_eq!(work(&one("authorization", token)), 1, "{token}");
         assert_eq!(work(&one("proxy-authorization", token)), 1, "{token}");

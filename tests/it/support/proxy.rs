@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,8 +32,8 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 pub(crate) struct Dir(PathBuf);
 
-/// What differs from the usual configuration. In clients `TOKEN` stands for the token's hash, and
-/// `STAND_IN_SECRET` for that secret.
+/// What differs from the usual configuration. In clients `TOKEN` stands for the token's hash,
+/// `STAND_IN_SECRET` for that secret, `OWN_UID` and `OWN_GID` for who runs the tests.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Put under the key `trading`.
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     /// Put at the end.
     pub(crate) more: &'static str,
     pub(crate) arguments: &'static [&'static str],
+    /// Where the upstream listens: the first without TLS.
+    pub(crate) listen: &'static str,
     /// Put under the upstream.
     pub(crate) upstream: &'static str,
     pub(crate) environment: &'static [(&'static str, &'static str)],
@@ -53,7 +56,16 @@ impl Default for Settings {
     fn default() -> Self {
         let client = "credential = [{ none = true }, { token_sha256 = \"TOKEN\" }, { key = \"account-standin\", secret = { value = \"STAND_IN_SECRET\" } }]\nscopes = [\"trader\"]";
         let api_key = Exchange::KEY;
-        Self { key: "", client, more: "", arguments: &[], upstream: "", environment: &[], api_key }
+        Self {
+            key: "",
+            client,
+            more: "",
+            arguments: &[],
+            listen: "\"127.0.0.1:0\"",
+            upstream: "",
+            environment: &[],
+            api_key,
+        }
     }
 }
 
@@ -188,12 +200,16 @@ impl Exchange {
     }
 
     fn configuration(&self, state: &str, settings: &Settings) -> String {
-        let Settings { key, client, more, upstream, api_key, .. } = settings;
+        let Settings { key, client, more, listen, upstream, api_key, .. } = settings;
         let token = sha256(Self::TOKEN);
+        let about = std::fs::metadata(&self.dir.0).unwrap();
+        let (uid, gid) = (about.uid(), about.gid());
         let filled = |it: &str| {
-            it.replace("STAND_IN_SECRET", Self::STAND_IN_SECRET).replace("TOKEN", &token)
+            let text =
+                it.replace("STAND_IN_SECRET", Self::STAND_IN_SECRET).replace("TOKEN", &token);
+            text.replace("OWN_UID", &uid.to_string()).replace("OWN_GID", &gid.to_string())
         };
-        let (client, more) = (filled(client), filled(more));
+        let (client, more, listen) = (filled(client), filled(more), filled(listen));
         format!(
             r#"
 listen = {{ admin = "127.0.0.1:0" }}
@@ -203,7 +219,7 @@ state = {{ dir = "{state}" }}
 environment = "simulator"
 url = "{url}"
 ca_file = "ca.pem"
-listen = ["127.0.0.1:0"]
+listen = [{listen}]
 {upstream}
 
 [[keys]]
