@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -119,6 +119,15 @@ impl Frozen {
         self.clients.contains_key(client)
     }
 
+    pub(crate) fn all(&self) -> Freeze {
+        self.all
+    }
+
+    /// Those who were frozen by name.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&ClientId, Freeze)> {
+        self.clients.iter().map(|(client, level)| (client, *level))
+    }
+
     /// As it is kept and told.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::to_value(self.kept()).expect("plain text serialises")
@@ -161,6 +170,11 @@ impl Frozen {
         drop(fs::remove_file(&beside));
         let mut options = OpenOptions::new();
         let mut file = options.create_new(true).write(true).mode(0o600).open(&beside)?;
+        // Written for a proxy that does not run, perhaps by root: it is the proxy's all the same.
+        let (owner, made) = (fs::metadata(state)?, file.metadata()?);
+        if owner.uid() != made.uid() {
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
         writeln!(file, "{}", self.json())?;
         file.sync_all()?;
         fs::rename(&beside, &path)?;

@@ -194,6 +194,11 @@ pub(crate) fn token_text(prefix: &str, random: &[u8; 32]) -> Zeroizing<String> {
     text
 }
 
+/// The SHA-256 of a token as the configuration holds it.
+pub(crate) fn sha256_text(token: &[u8]) -> String {
+    String::from_utf8(hex(&Sha256::digest(token))).expect("hex is ASCII")
+}
+
 /// The SHA-256 of a client's token: what the configuration holds instead of the token.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenHash([u8; 32]);

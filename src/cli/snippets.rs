@@ -11,6 +11,48 @@ pub(super) fn for_this_run(address: SocketAddr, key: &str, secret: &str) -> Stri
     )
 }
 
+/// For a bot with a token.
+pub(super) fn for_token(address: SocketAddr, token: &str) -> String {
+    format!(
+        "curl:
+    curl -X POST http://{address}/v1/balances -H 'Authorization: Bearer {token}'
+
+requests (Python):
+    import requests
+    gemini = requests.Session()
+    gemini.headers['Authorization'] = 'Bearer {token}'
+    print(gemini.post('http://{address}/v1/balances').json())
+
+ccxt signs by itself and wants a pair: `geminid client add NAME --stand-in`
+"
+    )
+}
+
+/// For a bot with a stand-in pair.
+pub(super) fn for_pair(address: SocketAddr, key: &str, secret: &str) -> String {
+    format!(
+        "{}\n{}\n{}",
+        ccxt(address, key, secret),
+        signed_curl(address, key, secret),
+        signed_requests(address, key, secret)
+    )
+}
+
+fn signed_requests(address: SocketAddr, key: &str, secret: &str) -> String {
+    format!(
+        "requests (Python):
+    import base64, hashlib, hmac, json, time, requests
+    def call(path, **parameters):
+        payload = {{'request': path, 'nonce': time.time_ns(), **parameters}}
+        payload = base64.b64encode(json.dumps(payload).encode())
+        signature = hmac.new(b'{secret}', payload, hashlib.sha384).hexdigest()
+        headers = {{'X-GEMINI-APIKEY': '{key}', 'X-GEMINI-PAYLOAD': payload, 'X-GEMINI-SIGNATURE': signature}}
+        return requests.post('http://{address}' + path, headers=headers).json()
+    print(call('/v1/balances'))
+"
+    )
+}
+
 /// ccxt, Python. The options make `load_markets` independent of the exchange's web site.
 pub(super) fn ccxt(address: SocketAddr, key: &str, secret: &str) -> String {
     format!(

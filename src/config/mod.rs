@@ -8,6 +8,7 @@
 
 mod changes;
 mod check;
+pub(crate) mod edit;
 mod environment;
 mod file;
 mod listen;
@@ -263,6 +264,54 @@ pub(crate) fn load(explicit: Option<&Path>, overrides: &Overrides) -> Result<Loa
 
 fn places() -> [&'static Path; 2] {
     [Path::new("proxy.toml"), Path::new("/etc/geminid/proxy.toml")]
+}
+
+/// Where a proxy is found that runs with a configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// `None`: there is no file.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) admin: SocketAddr,
+    pub(crate) state_dir: PathBuf,
+}
+
+/// Finds the configuration as [`load`] does, and reads of it only where its proxy is: an operator may have
+/// none of its secrets, and must be heard while it has faults.
+pub(crate) fn place(explicit: Option<&Path>, overrides: &Overrides) -> Result<Place, Problems> {
+    let env = &ProcessEnvironment;
+    let path = find(explicit, &places(), env);
+    let origin = path.as_deref().unwrap_or_else(|| Path::new(""));
+    let said = match (overrides.admin, &overrides.state_dir) {
+        (Some(admin), Some(state)) => Some((admin, state.clone())),
+        _ => None,
+    };
+    if let Some((admin, state_dir)) = said {
+        return Ok(Place { path, admin, state_dir });
+    }
+    let text = match &path {
+        Some(path) => read_file(path)?.0,
+        None => Zeroizing::default(),
+    };
+    let mut report = problem::Report::new(Some(origin), &text);
+    let base = origin.parent().unwrap_or_else(|| Path::new(""));
+    let now = SystemClock::new().wall();
+    let around = check::Around { vault: source::Vault { env, base }, overrides, now };
+    let file = read::read(&text, &mut report);
+    let found = file.and_then(|file| check::place(&file, &around, &mut report));
+    match found {
+        Some((admin, state_dir)) => Ok(Place { path, admin, state_dir }),
+        None => Err(report.finish().expect_err("what cannot be made is told as a problem")),
+    }
+}
+
+/// The text of a configuration file, which holds secrets if its exchange is simulated.
+pub(crate) fn text(path: &Path) -> Result<Zeroizing<String>, Problems> {
+    read_file(path).map(|(text, _)| text)
+}
+
+/// Whether something may be called so.
+pub(crate) fn is_name(text: &str) -> bool {
+    words::name(text).is_ok()
 }
 
 /// Reads a configuration once more.

@@ -76,6 +76,12 @@ impl StateDir {
         }
     }
 
+    /// Whether another process has the directory at `path`. Nothing is made there.
+    pub(crate) fn is_held(path: &Path) -> bool {
+        let lock = File::open(path.join("lock"));
+        lock.is_ok_and(|it| matches!(it.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

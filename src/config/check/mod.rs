@@ -89,6 +89,16 @@ pub(super) fn check(file: &File, around: &Around<'_>, report: &mut Report<'_>) -
     })
 }
 
+/// Where a running proxy is found, whatever else is wrong with the file.
+pub(super) fn place(
+    file: &File,
+    around: &Around<'_>,
+    report: &mut Report<'_>,
+) -> Option<(SocketAddr, PathBuf)> {
+    let admin = check_admin(file.listen.as_ref(), around, report);
+    Some((admin?, check_state(file.state.as_ref(), around, report)?))
+}
+
 /// Without an entry there is one all the same, of defaults.
 fn check_upstreams(
     kind: &Kind<'_, file::Upstream>,
