@@ -30,7 +30,6 @@ impl Decimal {
 
     /// Reads what [`fmt::Display`] wrote of a product or a sum, which may be longer than what a
     /// client can write. Not for foreign texts.
-    #[allow(dead_code, reason = "for the ledger of budgets, which keeps sums")]
     pub(crate) fn kept(text: &str) -> Option<Self> {
         const LONGEST: usize = 100;
         Self::bounded(text, LONGEST, LONGEST)
@@ -52,13 +51,11 @@ impl Decimal {
         Self(&self.0 * &other.0)
     }
 
-    #[allow(dead_code, reason = "for the budgets of a day")]
     pub(crate) fn plus(&self, other: &Self) -> Self {
         Self(&self.0 + &other.0)
     }
 
     /// What is left when `other` is taken away: nothing, if that is more.
-    #[allow(dead_code, reason = "for the budgets of a day")]
     pub(crate) fn less(&self, other: &Self) -> Self {
         if other >= self { Self::zero() } else { Self(&self.0 - &other.0) }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::call::ClientId;
+use crate::call::{ClientId, shown};
+use crate::diagnose::Body;
 use crate::proxy::Proxy;
 use crate::roster::KeyRing;
 
@@ -70,12 +71,34 @@ impl Proxy {
         targets
     }
 
-    // TO BE JOINED by whoever joins `Priority::Emergency` and `Provider::cancel_all`: the turn on the
-    // lane, the call, its answer. Until then it says that nothing was cancelled.
-    #[expect(clippy::unused_async, reason = "what is joined here waits for a turn and an answer")]
-    #[expect(clippy::unused_self, reason = "the same")]
-    async fn cancel_everything(&self, ring: &KeyRing, account: Option<String>) -> Cancelled {
-        let detail = "not joined yet".to_owned();
-        Cancelled { key: ring.name().to_string(), account, ok: false, detail, orders: None }
+    async fn cancel_everything(&self, ring: &Arc<KeyRing>, account: Option<String>) -> Cancelled {
+        let call = self.provider.cancel_all(account.as_deref());
+        let done = self.run_errand(ring, call).await;
+        let key = ring.name().to_string();
+        match done {
+            Ok(received) if received.answer.status.is_success() => {
+                let orders = received.whole().and_then(|it| self.provider.n_cancelled(it));
+                let detail = orders.map_or_else(
+                    || "the exchange has cancelled all of them".to_owned(),
+                    |n| format!("the exchange has cancelled {n} orders"),
+                );
+                Cancelled { key, account, ok: true, detail, orders }
+            }
+            Ok(received) => {
+                let status = received.answer.status.as_u16();
+                let said = match &received.answer.body {
+                    Body::Json { reason: Some(reason), .. } => format!(" {}", shown(reason)),
+                    Body::Json { reason: None, .. } | Body::Empty | Body::Page { .. } | Body::Text(_) => {
+                        String::new()
+                    }
+                };
+                let detail = format!("the exchange answered {status}{said}: look there");
+                Cancelled { key, account, ok: false, detail, orders: None }
+            }
+            Err(refusal) => {
+                let detail = format!("{refusal} ({}): look at the exchange", refusal.outcome());
+                Cancelled { key, account, ok: false, detail, orders: None }
+            }
+        }
     }
 }

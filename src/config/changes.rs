@@ -8,7 +8,7 @@ use super::{Config, Key, Listen, Upstream};
 /// The sections that differ, but for `clients`.
 pub(crate) fn beyond_clients(old: &Config, new: &Config) -> Vec<&'static str> {
     // Every setting is named, so that one that comes later must be thought of here.
-    let Config { path: _, log, admin, state_dir, upstreams, keys, clients: _, warnings: _ } = old;
+    let Config { path: _, log, admin, state_dir, upstreams, keys, clients: _, warnings: _, audit } = old;
     let mut changed = BTreeSet::new();
     let mut note = |section, differs: bool| {
         if differs {
@@ -17,7 +17,7 @@ pub(crate) fn beyond_clients(old: &Config, new: &Config) -> Vec<&'static str> {
     };
     note("log", *log != new.log);
     note("listen", *admin != new.admin);
-    note("state", *state_dir != new.state_dir);
+    note("state", *state_dir != new.state_dir || *audit != new.audit);
     let pairs = || upstreams.iter().zip(&new.upstreams);
     let as_many = upstreams.len() == new.upstreams.len();
     note("upstreams", !as_many || pairs().any(|(old, new)| !is_same_upstream(old, new)));

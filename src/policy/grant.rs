@@ -72,7 +72,6 @@ pub(crate) struct Grant {
     pub(crate) transfers: Option<Transfers>,
     pub(crate) mode: Mode,
     /// How often it may call. `None`: as often as it likes.
-    #[allow(dead_code, reason = "kept by the budgets")]
     pub(crate) rate: Option<Rate>,
 }
 
@@ -189,7 +188,6 @@ impl Default for Mode {
 
 /// So many calls in so much time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(dead_code, reason = "kept by the budgets")]
 pub(crate) struct Rate {
     pub(crate) count: u32,
     pub(crate) per: Duration,

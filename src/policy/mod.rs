@@ -225,19 +225,6 @@ impl Lenience {
 }
 
 impl Case<'_> {
-
-}
-
-    fn thawed(&self, call: &Call) -> Result<(), Denial> {
-        let everything = match self.freeze {
-            Freeze::No => return Ok(()),
-            Freeze::Risk if !call.effect.mutates() || call.operation.lowers_risk() => return Ok(()),
-            Freeze::Risk => false,
-            Freeze::Everything => true,
-        };
-        Err(Denial::Frozen { client: self.who.client().clone(), everything })
-    }
-
     fn scope(&self, call: &Call) -> Result<Rule, Denial> {
         let name = &call.operation.name;
         let missing = Denial::NotOffered { operation: name.clone() };

@@ -168,6 +168,9 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
     /// Takes back every order of a key, ahead of whoever waits for it.
     fn cancel_all(&self, account: Option<&str>) -> Call;
 
+    /// How many orders the answer to that says were cancelled.
+    fn n_cancelled(&self, body: &[u8]) -> Option<usize>;
+
     /// Asks for every live order of a key.
     fn active_orders(&self, account: Option<&str>) -> Call;
 

@@ -17,30 +17,30 @@ pub(in crate::cli) struct Filter {
     pub(in crate::cli) client: Option<String>,
     /// As `geminid catalog` names it.
     #[arg(long, value_name = "NAME")]
-    operation: Option<String>,
+    pub(in crate::cli) operation: Option<String>,
     /// Such as `scope-missing`.
     #[arg(long, value_name = "CAUSE")]
-    cause: Option<String>,
+    pub(in crate::cli) cause: Option<String>,
     /// allowed, refused, observed.
     #[arg(long, value_name = "WORD")]
-    decision: Option<String>,
+    pub(in crate::cli) decision: Option<String>,
     /// not_sent, rejected, executed, unknown.
     #[arg(long, value_name = "WORD")]
-    outcome: Option<String>,
+    pub(in crate::cli) outcome: Option<String>,
     #[arg(long, value_name = "NAME")]
-    key: Option<String>,
+    pub(in crate::cli) key: Option<String>,
     /// intent, request, note.
     #[arg(long, value_name = "WORD")]
-    event: Option<String>,
+    pub(in crate::cli) event: Option<String>,
     /// One request, by its id.
     #[arg(long, value_name = "ID")]
-    request: Option<String>,
+    pub(in crate::cli) request: Option<String>,
     /// From then on: 24h, 7d, or a time.
     #[arg(long, value_name = "WHEN")]
     pub(in crate::cli) since: Option<String>,
     /// Up to then.
     #[arg(long, value_name = "WHEN")]
-    until: Option<String>,
+    pub(in crate::cli) until: Option<String>,
     /// The last so many of them.
     #[arg(long, value_name = "N")]
     pub(in crate::cli) limit: Option<usize>,

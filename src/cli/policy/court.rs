@@ -6,7 +6,7 @@
 use http::Request;
 
 use crate::call::{Freeze, Identified, Identity, OperationName, Scope};
-use crate::config::{Client, ClientCredential, Config, Upstream};
+use crate::config::{Client, ClientCredential, Config, Proof, Upstream};
 use crate::inbound::{self, Doors};
 use crate::policy::{self, Case, Denial, KeyFacts, Permit, Quote, Rule};
 use crate::provider::{Asked, Routes};
@@ -113,10 +113,12 @@ impl<'a> Court<'a> {
 
 /// The client, by the best of its credentials.
 pub(super) fn supposed(client: &Client) -> Identified {
-    let how = |it: &ClientCredential| match it {
-        ClientCredential::Token(_) => Identity::Token,
-        ClientCredential::StandIn(_) => Identity::StandIn,
-        ClientCredential::None => Identity::Nothing,
+    let how = |it: &ClientCredential| match it.proof {
+        Proof::Token(_) => Identity::Token,
+        Proof::StandIn(_) => Identity::StandIn,
+        Proof::User { .. } => Identity::User,
+        Proof::Certificate(_) => Identity::Certificate,
+        Proof::None => Identity::Nothing,
     };
     let all = client.credentials.iter().map(how);
     let best = all.min_by_key(|it| *it == Identity::Nothing).unwrap_or(Identity::Nothing);

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use self::court::{Court, Question, Verdict};
 use super::say::{data, fault, note};
+use super::suggest::{self, SuggestArgs};
 use super::{Logging, USAGE, Where};
 use crate::config::{self, Config, Loaded};
 use crate::decimal::Decimal;
@@ -23,6 +24,8 @@ pub(super) enum PolicyCommand {
     Show(show::ShowArgs),
     /// Decide one call, or the calls of a file, and name the rule.
     Test(TestArgs),
+    /// The smallest grant for what a client did, from the audit trail, as TOML.
+    Suggest(SuggestArgs),
 }
 
 #[derive(Args, Debug)]
@@ -57,6 +60,7 @@ pub(super) fn run(command: PolicyCommand, logging: &Logging) -> ExitCode {
         PolicyCommand::Show(args) => {
             with_config(&args.place, logging, |config| show::show(config, &args))
         }
+        PolicyCommand::Suggest(args) => suggest::suggest(args, logging),
         PolicyCommand::Test(args) => with_config(&args.place, logging, |config| match &args.file {
             Some(file) => cases::run(config, file, args.json),
             None => one(config, &args),

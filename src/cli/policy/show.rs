@@ -15,7 +15,7 @@ use crate::call::Operation;
 use crate::cli::Where;
 use crate::cli::say::data;
 use crate::clock::UnixMicros;
-use crate::config::{Client, ClientCredential, Config};
+use crate::config::{Client, Config};
 use crate::decimal::Decimal;
 use crate::policy::{self, CancelAll, Orders, Rate};
 
@@ -122,7 +122,7 @@ fn shown<'a>(config: &'a Config, client: &'a Client) -> Shown<'a> {
         upstream: upstream.map_or("?", |it| it.name.as_str()),
         key: key.map_or("?", |it| it.name.as_str()),
         shares_key_with: others.map(|it| it.id.as_str()).collect(),
-        credentials: client.credentials.iter().map(kind).collect(),
+        credentials: client.credentials.iter().map(|it| it.proof.kind()).collect(),
         mode: grant.mode.as_str(),
         expires: client.expires.map(moment),
         from: client.from.iter().map(ToString::to_string).collect(),
@@ -172,14 +172,6 @@ fn orders(limits: &Orders) -> ShownOrders {
         max_notional_per_day: table(&limits.day.max_notional_per_day),
         max_orders_per_day: limits.day.max_orders_per_day,
         max_open_orders: limits.day.max_open_orders,
-    }
-}
-
-fn kind(credential: &ClientCredential) -> &'static str {
-    match credential {
-        ClientCredential::Token(_) => "token",
-        ClientCredential::StandIn(_) => "stand-in pair",
-        ClientCredential::None => "none",
     }
 }
 

@@ -96,7 +96,8 @@ pub(super) fn place(
     report: &mut Report<'_>,
 ) -> Option<(SocketAddr, PathBuf)> {
     let admin = check_admin(file.listen.as_ref(), around, report);
-    Some((admin?, check_state(file.state.as_ref(), around, report)?))
+    let (state_dir, _audit) = check_state(file.state.as_ref(), around, report);
+    Some((admin?, state_dir?))
 }
 
 /// Without an entry there is one all the same, of defaults.

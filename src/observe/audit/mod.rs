@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::Facts;
 use crate::call::{Call, ClientId, Identity, KeyName, OperationName, Order, Outcome};
 use crate::clock::UnixMicros;
+use crate::inbound::Peer;
 use crate::journal::trail;
+use crate::policy::OrderShare;
 
 /// What an order or a movement of money is about, as the client wrote it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -56,6 +58,15 @@ impl Details {
             details.amount.clone_from(&withdrawal.amount);
         }
         (details != Self::default()).then(|| Box::new(details))
+    }
+
+    /// Takes in what an order was valued at.
+    pub(super) fn worth(&mut self, share: &OrderShare) {
+        if share.quote.is_empty() {
+            return;
+        }
+        self.currency = Some(share.quote.clone());
+        self.notional = Some(share.unit_price.times(&share.amount).to_string());
     }
 }
 

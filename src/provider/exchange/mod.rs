@@ -140,6 +140,10 @@ impl Provider for Exchange {
         own::cancel_all(account)
     }
 
+    fn n_cancelled(&self, body: &[u8]) -> Option<usize> {
+        orders::n_cancelled(body)
+    }
+
     fn active_orders(&self, account: Option<&str>) -> Call {
         own::active_orders(account)
     }

@@ -42,6 +42,14 @@ pub(super) fn orders(operation: &str, body: &[u8]) -> Orders {
     }
 }
 
+/// How many orders `cancel/all` has cancelled, if its answer names them.
+pub(super) fn n_cancelled(body: &[u8]) -> Option<usize> {
+    let answer = Object::parse(body).ok()?;
+    let Value::Object(details) = answer.get("details")? else { return None };
+    let Value::Array(ids) = details.get("cancelledOrders")? else { return None };
+    Some(ids.len())
+}
+
 fn one(state: OrderState) -> Orders {
     Orders::Each(vec![state])
 }
@@ -147,6 +155,8 @@ mod tests {
         check("list_active_orders", "[1]", &Orders::Each(Vec::new()));
         let all = r#"{"result":"ok","details":{"cancelledOrders":[1,2],"cancelRejects":[]}}"#;
         check("cancel_all_orders", all, &Orders::Nothing);
+        assert_eq!(n_cancelled(all.as_bytes()), Some(2));
+        assert_eq!(n_cancelled(br#"{"result":"ok"}"#), None);
         check("list_balances", &format!("[{ORDER}]"), &Orders::Nothing);
     }
 
