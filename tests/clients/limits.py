@@ -175,7 +175,7 @@ def per_day():
     day = "daily-token"
     first = yes("/v1/order/new", order(), name=day)
     yes("/v1/order/new", order(price="40000"), name=day)
-    no("/v1/order/new", order(amount="0.002"), "daily-limit-reached", name=day)
+    no("/v1/order/new", order(amount="0.00201"), "daily-limit-reached", name=day)
     # What was not filled comes back when the order ends.
     yes("/v1/order/cancel", '{"order_id":%s}' % first["order_id"], name=day)
     yes("/v1/order/new", order(), name=day)
