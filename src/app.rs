@@ -68,7 +68,7 @@ type Rings = BTreeMap<usize, Arc<KeyRing>>;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("cannot listen on {0}")]
-    Listen(#[from] Unbound),
+    Listen(Unbound),
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
     #[error(transparent)]
@@ -140,6 +140,12 @@ fn way_out(keys: &[DamagedKey]) -> String {
          exchange is then asked anew how the key counts",
         all.join(", ")
     )
+}
+
+impl From<Unbound> for StartError {
+    fn from(fault: Unbound) -> Self {
+        Self::Listen(fault)
+    }
 }
 
 impl From<StateError> for StartError {

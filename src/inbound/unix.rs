@@ -39,8 +39,8 @@ pub(super) struct SocketFile {
 /// Why nothing listens.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unbound {
-    #[error(transparent)]
-    System(#[from] io::Error),
+    #[error("{0}")]
+    System(io::Error),
     #[error("{}: {fault}", path.display())]
     Path { path: PathBuf, fault: io::Error },
     #[error("{}: there is no folder {}", path.display(), folder.display())]
@@ -56,6 +56,12 @@ pub(crate) enum Unbound {
     Taken { path: PathBuf, owner: String },
     #[error("{}: cannot be given to group {group}: {fault}", path.display())]
     Group { path: PathBuf, group: u32, fault: io::Error },
+}
+
+impl From<io::Error> for Unbound {
+    fn from(fault: io::Error) -> Self {
+        Self::System(fault)
+    }
 }
 
 impl Unbound {
