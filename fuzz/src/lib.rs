@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod amount;
 pub mod desk;
 pub mod http;
 pub mod json;

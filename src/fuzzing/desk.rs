@@ -22,12 +22,13 @@ use super::{NOW, configured, exchange};
 use crate::answer;
 use crate::call::{Call, Freeze, Identity};
 use crate::config::Config;
+use crate::decimal::Decimal;
 use crate::diagnose;
 use crate::inbound::{self, Crowd, Directory, Doors, Peer, Unidentified};
 use crate::limit::{self, Admission};
 use crate::message;
 use crate::nonce::{Keep, Keeping, Kept, Lane, Reading, ServerClock, Setting};
-use crate::policy::{self, Case, Grant, KeyFacts};
+use crate::policy::{self, Case, Grant, KeyFacts, Quote};
 use crate::provider::{Asked, Key, Routes, Wire};
 use crate::refusal::Refusal;
 
@@ -38,6 +39,8 @@ pub struct Desk {
     routes: Routes,
     doors: Doors,
     directory: Directory,
+    /// What every ticker says.
+    quote: Option<Quote>,
 }
 
 /// A request that may go out.
@@ -73,7 +76,14 @@ impl Desk {
         let routes = Routes::new(exchange().operations());
         let doors = Doors::new(["api.gemini.com".to_owned()]);
         let directory = Directory::of(&config.clients.iter().collect::<Vec<_>>());
-        Self { config, routes, doors, directory }
+        Self { config, routes, doors, directory, quote: None }
+    }
+
+    /// The same, where every ticker has this bid and this ask.
+    #[must_use]
+    pub fn with_quote(self, bid: &str, ask: &str) -> Self {
+        let price = |text: &str| Decimal::parse(text).expect("the target brings plain decimals");
+        Self { quote: Some(Quote { bid: price(bid), ask: price(ask) }), ..self }
     }
 
     /// The catalogue: method, path with `{parameters}`, whether it is public.
@@ -126,7 +136,8 @@ impl Desk {
         let caller = caller.ok_or(Unidentified::Missing)?;
         let client = self.config.clients.get(caller.index).ok_or(Unidentified::Missing)?;
         let (grant, key, who) = (&client.grant, self.facts(), &caller.who);
-        let case = Case { grant, key, who, freeze: Freeze::No, quote: None };
+        let quote = self.quote.as_ref();
+        let case = Case { grant, key, who, freeze: Freeze::No, quote };
         let permit = policy::decide(&case, call)?;
         let call = permit.call().clone();
         let wire = self.sign(limit::free(permit))?;

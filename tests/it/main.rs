@@ -14,6 +14,7 @@ mod credentials;
 mod diagnoses;
 mod doors;
 mod egress;
+mod grants;
 mod journal;
 mod lifecycle;
 mod nonces;
