@@ -5,6 +5,7 @@
 //! 503 is a promise: nothing was sent. 502 and 504 mean: look before repeating.
 
 mod denied;
+mod spent;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::call::{Outcome, StopCause};
 use crate::diagnose::{Cause, Confidence, DecidedBy, Finding, Retry};
 use crate::egress::{SendError, SendFault, Sent};
 use crate::inbound::{BadHead, Misdirected, Unheard, Unidentified, Unread};
+use crate::limit::Spent;
 use crate::message::Incomplete;
 use crate::nonce::Busy;
 use crate::policy::Denial;
@@ -38,6 +40,8 @@ pub(crate) enum Refusal {
     Replay,
     #[error(transparent)]
     Denied(#[from] Denial),
+    #[error(transparent)]
+    Spent(#[from] Spent),
     #[error(transparent)]
     Busy(#[from] Busy),
     #[error("no turn for this key within {} s", .0.as_secs())]
@@ -93,6 +97,7 @@ impl Refusal {
             | Self::Upgrade
             | Self::Replay
             | Self::Denied(_)
+            | Self::Spent(_)
             | Self::Busy(_)
             | Self::LaneBusy(_)
             | Self::NoClock
@@ -144,6 +149,7 @@ impl Refusal {
                 )
             },
             Self::Denied(it) => denied::answered(it),
+            Self::Spent(it) => spent::answered(it),
             Self::Busy(it) => busy(it),
             Self::NoClock => clock_untrusted(),
             Self::LaneBusy(_) => not_now(
