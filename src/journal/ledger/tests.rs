@@ -4,10 +4,10 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::super::log::Sheet as _;
 use super::*;
 use crate::call::{ClientId, KeyName};
 use crate::decimal::Decimal;
+use crate::journal::log::Sheet as _;
 use crate::limit::{Place, Reservation, Withdrawing};
 use crate::policy::OrderShare;
 
