@@ -114,13 +114,13 @@ impl Judged<'_> {
     pub(super) fn share(&self) -> OrderShare {
         let client_order_id = self.order.client_order_id.clone();
         let plain = |it: &Option<String>| it.as_deref().and_then(Decimal::parse);
-        let amount = plain(&self.order.amount).unwrap_or_default();
-        let nothing = OrderShare { amount, client_order_id, ..OrderShare::default() };
         let numbers = Numbers {
+            amount: plain(&self.order.amount),
             price: plain(&self.order.price),
             stop_price: plain(&self.order.stop_price),
-            amount: Some(nothing.amount.clone()),
         };
+        let amount = numbers.amount.clone().unwrap_or_default();
+        let nothing = OrderShare { amount, client_order_id, ..OrderShare::default() };
         let Ok(sized) = self.sized(&numbers) else { return nothing };
         match self.unit_price(&sized, &numbers) {
             Ok(unit_price) => {

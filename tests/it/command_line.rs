@@ -63,7 +63,7 @@ fn init_writes_what_check_reads() {
 fn every_problem_is_told_at_once_with_its_line() {
     let dir = scratch("problems");
     let file = dir.join("proxy.toml");
-    let text = "[listen]\nadmim = \"127.0.0.1:1\"\n[[keys]]\napi_key = \"account-x\"\napi_secret = { file = \"none\" }\n[[clients]]\nscopes = [\"tradre\"]\nmode = \"observe\"\ncredential = { none = true }\n[[upstreams]]\nprovider = \"exchange\"\n";
+    let text = "[listen]\nadmim = \"127.0.0.1:1\"\n[[keys]]\napi_key = \"account-x\"\napi_secret = { file = \"none\" }\n[[clients]]\nscopes = [\"tradre\"]\ncredential = { none = true }\n[[upstreams]]\nws_url = \"wss://x\"\n";
     std::fs::write(&file, text).unwrap();
     let said = geminid(&["check", "--config", file.to_str().unwrap()]);
     let text = err(&said);

@@ -13,6 +13,7 @@ mod corpus;
 mod credentials;
 mod diagnoses;
 mod egress;
+mod grants;
 mod journal;
 mod lifecycle;
 mod nonces;

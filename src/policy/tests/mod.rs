@@ -1,18 +1,63 @@
 //! Each rule: a case that fires, and a near miss.
 
-use std::collections::BTreeSet;
+mod modes;
+mod order_of_grants;
+mod orders;
+mod transfers;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::call::{ClientId, Scope, Visibility, Withdrawal, example as call};
+use crate::provider::{self, Asked, Routes};
 
 fn who(how: Identity) -> Identified {
     Identified::proven(ClientId::new("bot"), how)
 }
 
 const ALONE: KeyFacts<'_> = KeyFacts { shared: false, master: false, account: None };
+
+/// What is decided of a call that a client sends in these words, by a token, with this quote.
+fn asked(
+    grant: &Grant,
+    path: &str,
+    body: &str,
+    quote: Option<(&str, &str)>,
+) -> Result<Permit, String> {
+    let call = read(path, body)?;
+    let of = |text: &str| Decimal::parse(text).unwrap();
+    let quote = quote.map(|(bid, ask)| Quote { bid: of(bid), ask: of(ask) });
+    let who = who(Identity::Token);
+    let case = Case { grant, key: ALONE, who: &who, freeze: Freeze::No, quote: quote.as_ref() };
+    decide(&case, call).map_err(|it| it.to_string())
+}
+
+fn read(path: &str, body: &str) -> Result<Call, String> {
+    let exchange = provider::by_name("exchange").unwrap();
+    let headers = http::HeaderMap::new();
+    let asked = Asked {
+        method: "POST",
+        path,
+        query: None,
+        headers: &headers,
+        body: body.as_bytes(),
+        payload_is_signed: false,
+        public: true,
+    };
+    exchange.read(&Routes::new(exchange.operations()), &asked).map_err(|it| it.to_string())
+}
+
+fn set<T: Ord + Clone>(words: &[T]) -> Option<BTreeSet<T>> {
+    Some(words.iter().cloned().collect())
+}
+
+fn amounts(pairs: &[(&str, &str)]) -> BTreeMap<String, Decimal> {
+    let of = |text: &str| Decimal::parse(text).unwrap();
+    pairs.iter().map(|(currency, most)| ((*currency).to_owned(), of(most))).collect()
+}
 
 #[track_caller]
 fn check(grant: &Grant, key: KeyFacts<'_>, how: Identity, call: Call, expected: &str) {
