@@ -13,6 +13,7 @@
 mod answer;
 mod bot;
 mod json;
+mod limit;
 mod nonce;
 mod request;
 mod sign;
@@ -32,6 +33,6 @@ fn quick() -> Criterion {
 criterion_group! {
     name = benches;
     config = quick();
-    targets = sign::all, json::all, request::all, nonce::all, answer::all
+    targets = sign::all, json::all, request::all, limit::all, nonce::all, answer::all
 }
 criterion_main!(benches);

@@ -34,8 +34,9 @@ pub(crate) struct Holder<'a> {
 
 impl Budgets {
     /// `kept`: what the ledger held at the start, in its order.
+    #[expect(clippy::needless_pass_by_value, reason = "nobody needs them afterwards")]
     pub(crate) fn new(ledger: Box<dyn Ledger>, kept: Vec<Entry>) -> Arc<Self> {
-        let book = Book::replayed(kept);
+        let book = Book::replayed(&kept);
         let follows = AtomicBool::new(!book.is_empty());
         Arc::new(Self { book: Mutex::new(book), follows, ledger })
     }
@@ -105,6 +106,7 @@ impl Budgets {
     }
 
     /// How many orders were let go before their end was known, because a client had too many.
+    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) fn let_go(&self) -> u64 {
         self.book().n_let_go()
     }

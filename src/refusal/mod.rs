@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     #[error(transparent)]
     Denied(#[from] Denial),
     #[error(transparent)]
+    Spent(#[from] Spent),
+    #[error(transparent)]
     Busy(#[from] Busy),
     #[error("no turn for this key within {} s", .0.as_secs())]
     LaneBusy(Duration),
@@ -102,6 +104,7 @@ impl Refusal {
             | Self::Upgrade
             | Self::Replay
             | Self::Denied(_)
+            | Self::Spent(_)
             | Self::Busy(_)
             | Self::LaneBusy(_)
             | Self::NoClock
@@ -156,6 +159,7 @@ impl Refusal {
                 )
             },
             Self::Denied(it) => denied::answered(it),
+            Self::Spent(it) => spent::answered(it),
             Self::Busy(it) => busy(it),
             Self::NoClock => clock_untrusted(),
             Self::LaneBusy(_) => not_now(

@@ -1,42 +1,46 @@
-//! What a client is told that has spent its budget.
+//! What a client is told that has spent what it may.
 
 use super::{Answered, no};
 use crate::diagnose::{Cause, Retry};
 use crate::limit::Spent;
 
+const QUANTITY: &str = "InvalidQuantity";
+
 pub(super) fn answered(it: &Spent) -> Answered {
-    let day = Cause::DailyLimitReached;
     match it {
         Spent::Rate { wait, .. } => Answered {
             // Rounded up: who comes then must not be early.
-            retry: Retry::After(wait.as_secs().saturating_add(1)),
+            retry: Retry::After(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
             ..no(
                 429,
                 Cause::RateBudgetSpent,
                 "RateLimit",
-                "ask less often, or raise the client's `rate`",
+                "call less often, or raise the client's `rate` in proxy.toml",
             )
         },
-        Spent::OrdersPerDay { .. } => {
-            no(403, day, "InvalidQuantity", "wait for the next day (UTC), or raise the client's `orders.max_orders_per_day`")
-        }
+        Spent::OrdersPerDay { .. } => no(
+            403,
+            Cause::DailyLimitReached,
+            QUANTITY,
+            "wait for the next day (UTC), or raise `max_orders_per_day` in `[clients.orders]`",
+        ),
         Spent::NotionalPerDay { .. } => no(
             403,
-            day,
-            "InvalidQuantity",
-            "cancel what is not filled, wait for the next day (UTC), or raise the client's `orders.max_notional_per_day`",
+            Cause::DailyLimitReached,
+            QUANTITY,
+            "cancel what is not filled, or raise the currency's `max_notional_per_day` in `[clients.orders]`",
         ),
         Spent::OpenOrders { .. } => no(
             403,
             Cause::OpenOrdersLimit,
-            "InvalidQuantity",
-            "cancel an order, or raise the client's `orders.max_open_orders`; orders that have ended are counted anew within seconds",
+            QUANTITY,
+            "cancel an order, or ask for the list of active ones if some have ended; or raise `max_open_orders` in `[clients.orders]`",
         ),
         Spent::WithdrawalPerDay { .. } => no(
             403,
             Cause::WithdrawalRefused,
             "MissingRole",
-            "wait for the next day (UTC), or raise the entry's `max_per_day`",
+            "withdraw less, or raise the entry's `max_per_day` in `[[clients.withdrawals]]`",
         ),
     }
 }

@@ -148,3 +148,37 @@ fn denials_have_the_exchanges_words() {
     let odd = Refusal::Denied(odd);
     check(&odd, 400, Some("InvalidJson"), Outcome::NotSent, "request-malformed");
 }
+
+#[test]
+fn what_is_spent_names_its_setting_and_when_to_come_back() {
+    let client = || ClientId::new("bot");
+    let max = || Decimal::parse("5000").unwrap();
+    let (none, quantity) = (Outcome::NotSent, Some("InvalidQuantity"));
+    let cases = [
+        (Spent::OrdersPerDay { client: client(), max: 9 }, "max_orders_per_day"),
+        (
+            Spent::NotionalPerDay { client: client(), currency: "usd".to_owned(), max: max() },
+            "max_notional_per_day",
+        ),
+    ];
+    for (spent, setting) in cases {
+        let refusal = Refusal::Spent(spent);
+        check(&refusal, 403, quantity, none, "daily-limit-reached");
+        assert!(refusal.finding().fix[0].contains(setting), "{refusal}");
+    }
+    let open = Refusal::Spent(Spent::OpenOrders { client: client(), max: 2 });
+    check(&open, 403, quantity, none, "open-orders-limit");
+    assert!(open.finding().fix[0].contains("max_open_orders"));
+    let destination = "btc 1".to_owned();
+    let withdrawal = Spent::WithdrawalPerDay { client: client(), destination, max: max() };
+    let withdrawal = Refusal::Spent(withdrawal);
+    check(&withdrawal, 403, Some("MissingRole"), none, "withdrawal-refused");
+    assert!(withdrawal.finding().fix[0].contains("max_per_day"));
+    for (millis, seconds) in [(1, 1), (1_000, 1), (1_001, 2)] {
+        let wait = Duration::from_millis(millis);
+        let rate = Refusal::Spent(Spent::Rate { client: client(), wait });
+        check(&rate, 429, Some("RateLimit"), none, "rate-budget-spent");
+        assert_eq!(rate.finding().retry, Retry::After(seconds));
+        assert!(rate.finding().fix[0].contains("`rate`"));
+    }
+}

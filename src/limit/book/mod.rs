@@ -101,9 +101,9 @@ pub(super) struct Granted {
 }
 
 impl Book {
-    pub(super) fn replayed(kept: Vec<Entry>) -> Self {
+    pub(super) fn replayed(kept: &[Entry]) -> Self {
         let mut book = Self::default();
-        for entry in &kept {
+        for entry in kept {
             book.apply(entry, Duration::ZERO);
         }
         // Whatever was under way when the process ended was sent before this one began.

@@ -221,7 +221,7 @@ fn a_day_begins_anew_and_never_comes_back() {
 /// A client that places and never asks.
 #[test]
 fn memory_is_bounded_and_what_is_let_go_stays_spent() {
-    const MOST: u64 = super::super::book::MOST as u64;
+    const MOST: u64 = book::MOST as u64;
     let desk = Desk::new(day(None, Some(10 * MOST), None));
     for n in 0..MOST + 10 {
         let mut sent = desk.sent("1", "1", None);

@@ -203,10 +203,10 @@ impl Run {
         };
         let Some(known) = self.model.nth(which, told_of) else { return };
         let told = each(&id(known.number), live, &known.executed.to_string());
-        match known.fate {
-            _ if !live => known.fate = Fate::Ended,
-            Fate::Gone => known.fate = Fate::Live(now),
-            _ => {}
+        if !live {
+            known.fate = Fate::Ended;
+        } else if known.fate == Fate::Gone {
+            known.fate = Fate::Live(now);
         }
         self.desk.learn(&told, self.now);
     }
@@ -216,13 +216,19 @@ impl Run {
         let mut listed = Vec::new();
         for (n, known) in self.model.known.iter_mut().enumerate() {
             match known.fate {
-                Fate::Live(_) if (n + ended) % 3 != 0 => {
+                Fate::Live(_) if !(n + ended).is_multiple_of(3) => {
                     listed.push(state(&id(known.number), true, "0"));
                 }
                 Fate::Live(answered) if answered < now => known.fate = Fate::Gone,
                 Fate::Doubted(Some(since)) if since + 60 <= now => known.fate = Fate::Lost,
                 Fate::Doubted(None) => known.fate = Fate::Doubted(Some(now)),
-                _ => {}
+                Fate::Live(_)
+                | Fate::Doubted(_)
+                | Fate::Pending
+                | Fate::Gone
+                | Fate::Lost
+                | Fate::Ended
+                | Fate::Released => {}
             }
         }
         self.desk.learn(&Orders::Active(listed), self.now);
@@ -252,10 +258,7 @@ fn check_prefixes(entries: &[Entry], known: &[Known]) {
             .iter()
             .filter_map(|it| if let Entry::Reserved(it) = it { Some(&**it) } else { None })
             .collect();
-        let latest = |it: &Entry| match it {
-            Entry::Day { day } => Some(*day),
-            _ => None,
-        };
+        let latest = |it: &Entry| if let Entry::Day { day } = it { Some(*day) } else { None };
         let today = kept.iter().filter_map(latest).max().unwrap_or(0);
         let desk = Desk::new(day(Some(&CAP.to_string()), Some(MAX_ORDERS), None));
         let budgets = Budgets::new(Box::new(desk.paper.clone()), kept.to_vec());
@@ -270,7 +273,7 @@ fn check_prefixes(entries: &[Entry], known: &[Known]) {
         let real: Vec<&Known> = known.iter().filter(executed).collect();
         let value: u64 = real.iter().map(|it| 2 * it.executed).sum();
         assert!(value + more.len() as u64 <= CAP, "after {n} entries: {value} and {}", more.len());
-        assert!(real.len() + more.len() <= MAX_ORDERS as usize, "after {n} entries");
+        assert!((real.len() + more.len()) as u64 <= MAX_ORDERS, "after {n} entries");
     }
 }
 

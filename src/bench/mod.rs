@@ -3,6 +3,8 @@
 //! A door takes what a bot or the exchange sends, and hands out what the next step takes, with as much
 //! of it in the open as a bench checks before it measures. Nothing is done here beside what is measured.
 
+mod budgets;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -17,6 +19,7 @@ use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+pub use self::budgets::Budgets;
 use crate::call::{Call, ClientId, Freeze, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};
 use crate::config::{Client, LogFormat, Proof};

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::pages::Pages;
-use super::log::{Durability, Log};
-use super::{StateDir, StateError};
+use crate::journal::log::{Durability, Log};
+use crate::journal::{StateDir, StateError};
 use crate::limit::{Entry, Ledger, Written};
 
 const NAME: &str = "budgets.jsonl";
@@ -69,11 +69,13 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>, StateError> {
 
 impl JournalLedger {
     /// Why nothing can be written at the moment.
+    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) fn fault(&self) -> Option<String> {
         self.log.fault()
     }
 
     /// Writes what is left. Nothing is kept after it.
+    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) async fn close(self) {
         self.catch_up(&mut self.later());
         self.log.close().await;
@@ -123,5 +125,4 @@ impl Ledger for JournalLedger {
 }
 
 #[cfg(test)]
-#[path = "tests/ledger.rs"]
 mod tests;
