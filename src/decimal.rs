@@ -64,7 +64,7 @@ impl Decimal {
     }
 
     pub(crate) fn is_zero(&self) -> bool {
-        self.0 == BigDecimal::from(0_u8)
+        *self == Self::zero()
     }
 }
 

@@ -8,6 +8,7 @@ mod audit;
 mod catalog;
 mod demo;
 mod healthcheck;
+mod policy;
 mod say;
 mod serve;
 mod simulate;
@@ -83,6 +84,9 @@ enum Command {
     },
     /// The audit trail: look at it, prove it, take it elsewhere.
     Audit(audit::AuditArgs),
+    /// What clients may do.
+    #[command(subcommand)]
+    Policy(Box<policy::PolicyCommand>),
     /// A completion script for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -138,6 +142,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
         Command::Healthcheck(place) => healthcheck::check(&place, &logging),
         Command::Catalog { json } => catalog::print(json),
         Command::Audit(args) => audit::run(args, &logging),
+        Command::Policy(command) => policy::run(*command, &logging),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "geminid", &mut text);
@@ -149,8 +154,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
 
 /// Whether the command is one that the documentation names and a later release brings.
 fn is_to_come() -> bool {
-    const TO_COME: &[&str] =
-        &["client", "doctor", "explain", "freeze", "policy", "reload", "run", "thaw"];
+    const TO_COME: &[&str] = &["client", "doctor", "explain", "freeze", "reload", "run", "thaw"];
     std::env::args().skip(1).any(|it| TO_COME.contains(&it.as_str()))
 }
 

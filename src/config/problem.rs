@@ -207,6 +207,11 @@ impl<'a> Report<'a> {
         self.broken.iter().any(|broken| is_part(path, broken))
     }
 
+    /// Whether a part of `spot` could not be read, so that what is left of it is not all there was.
+    pub(super) fn lost_parts(&self, spot: &Spot) -> bool {
+        self.broken.iter().any(|broken| is_part(broken, &spot.path))
+    }
+
     /// Whether any of the names in `kind` could not be read, so that a reference may mean it.
     pub(super) fn lost_names(&self, kind: &str) -> bool {
         let entry = format!("{kind}[");

@@ -13,7 +13,6 @@ macro_rules! causes {
         }
 
         impl Cause {
-            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The stable word.

@@ -36,7 +36,7 @@ pub(crate) enum Denial {
     Frozen { client: ClientId, everything: bool },
     #[error("client `{client}` may not name the account `{}`", shown(account))]
     Account { client: ClientId, account: String },
-    #[error("client `{client}` may not trade {}", named(symbol.as_deref(), "without a symbol"))]
+    #[error("client `{client}` may not trade {}", named(symbol.as_deref(), "without naming a symbol"))]
     Symbol { client: ClientId, symbol: Option<String> },
     #[error("client `{client}` may not place an order {}", of("side", side.as_deref()))]
     Side { client: ClientId, side: Option<String> },
@@ -51,8 +51,8 @@ pub(crate) enum Denial {
         client: ClientId,
         limit: &'static str,
         currency: String,
-        asked: Decimal,
-        most: Decimal,
+        asked: Box<Decimal>,
+        most: Box<Decimal>,
     },
     #[error("the order is paid in {currency}, which `{limit}` of client `{client}` does not name")]
     UnnamedQuote { client: ClientId, limit: &'static str, currency: String },
@@ -66,7 +66,7 @@ pub(crate) enum Denial {
     Withdrawal { client: ClientId, setting: &'static str, why: String },
     #[error("client `{client}` presents no credential, and such a client transfers nothing")]
     NobodyTransfers { client: ClientId },
-    #[error("client `{client}` may not transfer {}", named(target.as_deref(), "to nowhere in particular"))]
+    #[error("client `{client}` may not transfer to {}", named(target.as_deref(), "an account that is not named"))]
     Transfer { client: ClientId, target: Option<String> },
     #[error(
         "client `{client}` may not transfer: nothing here can check the field `{}`",

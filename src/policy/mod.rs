@@ -20,7 +20,7 @@ mod order;
 mod symbol;
 mod withdrawal;
 
-use crate::call::{Call, Effect, Freeze, Identified, Identity, Transfer};
+use crate::call::{CREATE_ORDER, Call, Effect, Freeze, Identified, Identity, Operation, Transfer};
 use crate::decimal::Decimal;
 use crate::policy::order::{Judged, symbol_listed, wanted_quote};
 
@@ -140,6 +140,25 @@ pub(crate) fn decide(case: &Case<'_>, call: Call) -> Result<Permit, Denial> {
     Ok(Permit { call, rule, share, would_refuse: lenience.would_refuse })
 }
 
+/// Whether there could be a call of `operation` that `who` may make. For showing, not for deciding.
+pub(crate) fn reaches(grant: &Grant, who: &Identified, operation: &Operation) -> bool {
+    let Some(scope) = operation.scope else { return false };
+    let named = grant.operations.contains(operation.name.as_str());
+    let is_known = who.how() != Identity::Nothing;
+    let banks = grant.transfers.as_ref().is_some_and(|it| !it.banks.is_empty());
+    let somewhere = match operation.effect {
+        Effect::CryptoWithdrawal => is_known && !grant.withdrawals.is_empty(),
+        Effect::FiatWithdrawal => is_known && (banks || !grant.withdrawals.is_empty()),
+        Effect::Transfer => is_known && grant.transfers.as_ref().is_none_or(|it| !it.to.is_empty()),
+        Effect::Trade => {
+            let readable = operation.name == CREATE_ORDER || operation.lowers_risk();
+            grant.orders.is_none() || named || readable
+        }
+        Effect::Read | Effect::DepositAddress | Effect::Stake | Effect::Admin => true,
+    };
+    (grant.scopes.contains(&scope) || named) && somewhere
+}
+
 /// Allows public data to anyone, and nothing else.
 pub(crate) fn public(call: Call) -> Result<Permit, Denial> {
     if call.operation.is_public() {
@@ -151,7 +170,7 @@ pub(crate) fn public(call: Call) -> Result<Permit, Denial> {
 /// Allows what the proxy asks of its own accord: to read, and to take orders back.
 #[allow(dead_code, reason = "the pipeline joins it")]
 pub(crate) fn own(call: Call) -> Result<Permit, Denial> {
-    if call.effect == Effect::Read || call.lowers_risk() {
+    if call.effect == Effect::Read || call.operation.lowers_risk() {
         return Ok(plainly(call, Rule::fixed("proxy")));
     }
     Err(Denial::NotOffered { operation: call.operation.name.clone() })
@@ -199,7 +218,7 @@ impl Case<'_> {
     fn thawed(&self, call: &Call) -> Result<(), Denial> {
         let everything = match self.freeze {
             Freeze::No => return Ok(()),
-            Freeze::Risk if !call.effect.mutates() || call.lowers_risk() => return Ok(()),
+            Freeze::Risk if !call.effect.mutates() || call.operation.lowers_risk() => return Ok(()),
             Freeze::Risk => false,
             Freeze::Everything => true,
         };
@@ -244,7 +263,7 @@ impl Case<'_> {
     fn order(&self, call: &Call, lenience: &mut Lenience) -> Result<Option<OrderShare>, Denial> {
         let Some(limits) = &self.grant.orders else { return Ok(None) };
         let client = self.who.client();
-        if call.effect != Effect::Trade || call.lowers_risk() {
+        if call.effect != Effect::Trade || call.operation.lowers_risk() {
             return Ok(None);
         }
         if let Some(symbol) = &call.path_symbol {

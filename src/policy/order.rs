@@ -9,6 +9,8 @@
 //! 4. What cannot be valued is refused where a value is limited: without a quote where one is needed,
 //!    with a side or a type that is not known, and with a field that nothing here understands.
 
+use std::collections::BTreeSet;
+
 use crate::call::{ClientId, Order, shown};
 use crate::decimal::Decimal;
 use crate::policy::denial::Denial;
@@ -52,11 +54,11 @@ impl Judged<'_> {
         let Order { symbol, side, kind, options, .. } = self.order;
         let client = || self.client.clone();
         symbol_listed(self.client, symbols.as_ref(), symbol.as_deref())?;
-        let known = |it: &&String| it.parse().is_ok_and(|it: Side| has(sides.as_ref(), it));
+        let known = |it: &&String| it.parse().is_ok_and(|it: Side| has(sides.as_ref(), &it));
         if sides.is_some() && side.as_ref().filter(known).is_none() {
             return Err(Denial::Side { client: client(), side: side.clone() });
         }
-        let known = |it: &&String| it.parse().is_ok_and(|it: OrderType| has(types.as_ref(), it));
+        let known = |it: &&String| it.parse().is_ok_and(|it: OrderType| has(types.as_ref(), &it));
         if types.is_some() && kind.as_ref().filter(known).is_none() {
             return Err(Denial::OrderType { client: client(), kind: kind.clone() });
         }
@@ -208,7 +210,8 @@ impl Judged<'_> {
     ) -> Result<(), Denial> {
         let Some(most) = most.filter(|it| asked > *it) else { return Ok(()) };
         let (client, currency) = (self.client.clone(), currency.to_owned());
-        Err(Denial::TooLarge { client, limit, currency, asked: asked.clone(), most: most.clone() })
+        let (asked, most) = (Box::new(asked.clone()), Box::new(most.clone()));
+        Err(Denial::TooLarge { client, limit, currency, asked, most })
     }
 
     fn unpriceable(&self, why: String) -> Denial {
@@ -254,7 +257,7 @@ impl Sized {
 /// Whether the list, if there is one, has `symbol`.
 pub(super) fn symbol_listed(
     client: &ClientId,
-    list: Option<&std::collections::BTreeSet<String>>,
+    list: Option<&BTreeSet<String>>,
     symbol: Option<&str>,
 ) -> Result<(), Denial> {
     let Some(list) = list else { return Ok(()) };
@@ -264,8 +267,8 @@ pub(super) fn symbol_listed(
     }
 }
 
-fn has<T: Ord>(list: Option<&std::collections::BTreeSet<T>>, word: T) -> bool {
-    list.is_none_or(|it| it.contains(&word))
+fn has<T: Ord>(list: Option<&BTreeSet<T>>, word: &T) -> bool {
+    list.is_none_or(|it| it.contains(word))
 }
 
 fn plain(

@@ -33,7 +33,6 @@ pub(super) struct SuggestArgs {
     place: Place,
 }
 
-#[expect(dead_code, reason = "`policy` calls it")]
 pub(super) fn suggest(args: SuggestArgs, logging: &Logging) -> ExitCode {
     let SuggestArgs { client, since, place } = args;
     within(&place, logging, |dir| {

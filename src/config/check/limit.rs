@@ -213,7 +213,7 @@ fn count(
 }
 
 fn not_empty(empty: bool, spot: &Spot, report: &mut Report<'_>) {
-    if empty {
+    if empty && !report.lost_parts(spot) {
         report.problem(spot, "is empty: nothing, or anything?", "for anything, remove it");
     }
 }

@@ -1,9 +1,12 @@
 //! `[[clients]]`.
 
+use std::time::Duration;
+
 use super::*;
 use crate::call::Scope;
 use crate::config::ClientCredential;
-use crate::policy::CancelAll;
+use crate::decimal::Decimal;
+use crate::policy::{CancelAll, Mode, OrderType, Rate, Side, TimeInForce};
 
 const KEY: &str = "[[keys]]\napi_key = \"account-1\"\napi_secret = { env = \"SECRET\" }\n";
 const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -109,12 +112,16 @@ fn conditions() {
         "cancel_all = \"all\"",
         &["6: clients[0].cancel_all: `all` is unknown\n  hint: one of own, shared"],
     );
-    client("mode = \"observe\"", &["6: clients[0].mode: `mode` is not enforced"]);
+    let mode = |setting: &str| accept(&text(&format!("{usable}{setting}"))).clients[0].grant.mode;
+    assert_eq!((mode(""), mode("mode = \"observe\"")), (Mode::Enforce, Mode::Observe));
     client(
         "mode = \"obsreve\"",
         &["6: clients[0].mode: `obsreve` is unknown\n  hint: did you mean `observe`?"],
     );
-    client("rate = \"60/min\"", &["6: clients[0].rate: `rate` is not enforced"]);
+    let rate = |setting: &str| accept(&text(&format!("{usable}{setting}"))).clients[0].grant.rate;
+    let expected = Rate { count: 60, per: Duration::from_secs(60), burst: Some(5) };
+    assert_eq!(rate("rate = \"60/min burst 5\""), Some(expected));
+    assert_eq!((rate(""), rate("rate = \"off\"")), (None, None));
     client("rate = \"60 per min\"", &["6: clients[0].rate: `60 per min` is no rate"]);
 }
 
@@ -143,16 +150,43 @@ fn references() {
 }
 
 #[test]
-fn orders_and_transfers_are_read_before_they_are_refused() {
-    client(
-        "[clients.orders]\nsymbols = [\"btcusd\"]\nmax_amount = { btc = \"1\" }\nmax_open_orders = 20",
-        &["6: clients[0].orders: `orders` is not enforced"],
+fn limits_on_orders_are_read() {
+    let orders = |table: &str| {
+        let config =
+            accept(&text(&format!("credential = {{ none = true }}\n[clients.orders]\n{table}")));
+        config.clients[0].grant.orders.clone().unwrap()
+    };
+    let of = |text: &str| Decimal::parse(text).unwrap();
+    let read = orders(
+        "symbols = [\"BTCUSD\", \"ethusd\"]\nsides = [\"buy\"]\ntypes = [\"exchange limit\"]\n\
+         time_in_force = [\"maker-or-cancel\"]\nmax_amount = { BTC = \"1\" }\n\
+         max_notional = { usd = \"500\" }\nmax_notional_per_day = { usd = \"5000.5\" }\n\
+         max_orders_per_day = 1000\nmax_open_orders = 20",
     );
+    assert_eq!(read.symbols, Some(["btcusd".to_owned(), "ethusd".to_owned()].into()));
+    assert_eq!(read.sides, Some([Side::Buy].into()));
+    assert_eq!(read.types, Some([OrderType::Limit].into()));
+    assert_eq!(read.time_in_force, Some([TimeInForce::MakerOrCancel].into()));
+    assert_eq!(read.max_amount, [("btc".to_owned(), of("1"))].into());
+    assert_eq!(read.max_notional, [("usd".to_owned(), of("500"))].into());
+    assert_eq!(read.day.max_notional_per_day, [("usd".to_owned(), of("5000.5"))].into());
+    assert_eq!((read.day.max_orders_per_day, read.day.max_open_orders), (Some(1000), Some(20)));
+    assert_eq!(orders("max_open_orders = 1").symbols, None);
+    let usable = "credential = { none = true }\nscopes = [\"trader\"]\n[clients.orders]\n";
+    warns(&text(usable), "clients[0].orders: limits nothing but what is no order");
+    warns(
+        &text(&format!("{usable}max_amount = {{ btc = \"1\" }}")),
+        "8: clients[0].orders.max_amount: limits the currencies that it names and no other",
+    );
+    silent(&text(&format!("{usable}symbols = [\"btcusd\"]\nmax_amount = {{ btc = \"1\" }}")));
+}
+
+#[test]
+fn limits_on_orders_that_say_nothing_are_told() {
     client(
         "[clients.orders]\nsides = [\"bye\"]\ntypes = [\"limit\"]\ntime_in_force = [\"maker-or-cancle\"]\n\
          max_amount = { btc = \"1,5\" }\nmax_notional = { usd = 5 }\nmax_orders_per_day = 0",
         &[
-            "6: clients[0].orders: `orders` is not enforced",
             "7: clients[0].orders.sides[0]: `bye` is unknown\n  hint: one of buy, sell",
             "8: clients[0].orders.types[0]: `limit` is unknown",
             "9: clients[0].orders.time_in_force[0]: `maker-or-cancle` is unknown",
@@ -162,15 +196,34 @@ fn orders_and_transfers_are_read_before_they_are_refused() {
         ],
     );
     client(
-        "[clients.transfers]\nto = [\"cold\"]",
-        &["6: clients[0].transfers: `transfers` is not enforced"],
+        "[clients.orders]\nsymbols = []\nsides = []\nmax_amount = {}\n\
+         max_notional = { USD = \"1\", usd = \"2\" }",
+        &[
+            "7: clients[0].orders.symbols: is empty: nothing, or anything?",
+            "8: clients[0].orders.sides: is empty",
+            "9: clients[0].orders.max_amount: is empty",
+            "10: clients[0].orders.max_notional.usd: is there twice",
+        ],
     );
     client(
-        "[clients.transfers]\nto = [\"\"]",
+        "[clients.orders]\nsymbols = [\"btc/usd\", \"\"]\nmax_notional_per_day = { \"u s\" = \"1\" }",
         &[
-            "6: clients[0].transfers: `transfers` is not enforced",
-            "7: clients[0].transfers.to[0]: is empty",
+            "7: clients[0].orders.symbols[0]: `btc/usd` is no symbol",
+            "7: clients[0].orders.symbols[1]: `` is no symbol",
+            "8: clients[0].orders.max_notional_per_day.u s: `u s` is no currency",
         ],
+    );
+}
+
+#[test]
+fn transfers_name_where_they_go() {
+    let table = "credential = { none = true }\n[clients.transfers]\n";
+    let config = accept(&text(&format!("{table}to = [\"cold\"]\nbanks = [\"b-1\"]")));
+    let read = config.clients[0].grant.transfers.clone().unwrap();
+    assert_eq!((read.to, read.banks), (["cold".to_owned()].into(), ["b-1".to_owned()].into()));
+    client(
+        "[clients.transfers]\nto = [\"\"]\nbanks = [\" \"]",
+        &["7: clients[0].transfers.to[0]: is empty", "8: clients[0].transfers.banks[0]: is empty"],
     );
 }
 
@@ -198,16 +251,17 @@ fn withdrawals_name_where_money_goes() {
         &entry.replace("btc", "b tc"),
         &["7: clients[0].withdrawals[0].currency: `b tc` is no currency"],
     );
-    client(
-        &format!("{entry}max_per_day = \"0.5\""),
-        &["9: clients[0].withdrawals[0].max_per_day: `max_per_day` is not enforced"],
-    );
+    let limited = text(&format!("credential = {{ none = true }}\n{entry}max_per_day = \"0.5\""));
+    let destination = accept(&limited).clients[0].grant.withdrawals[0].clone();
+    assert_eq!(destination.max_per_day, Decimal::parse("0.5"));
     client(
         &format!("{entry}max_per_day = \"much\""),
-        &[
-            "9: clients[0].withdrawals[0].max_per_day: `much` is no amount",
-            "9: clients[0].withdrawals[0].max_per_day: `max_per_day` is not enforced",
-        ],
+        &["9: clients[0].withdrawals[0].max_per_day: `much` is no amount"],
+    );
+    // One destination with two limits would have two budgets.
+    client(
+        &format!("{entry}max_per_day = \"1\"\n{entry}max_per_day = \"2\""),
+        &["10: clients[0].withdrawals[1]: is there twice"],
     );
 }
 

@@ -253,6 +253,7 @@ async fn told(tell: impl FnOnce(&Arc<Observer>)) -> (Vec<serde_json::Value>, Str
     let metrics = Metrics::new(&trail);
     let observer = Arc::new(Observer { clock, metrics, trail: trail.clone() });
     tell(&observer);
+    let metrics = observer.metrics.render();
     trail.close().await;
     let audit = dir.join(FOLDER);
     verify(&audit, 1).unwrap().unwrap();
@@ -264,7 +265,7 @@ async fn told(tell: impl FnOnce(&Arc<Observer>)) -> (Vec<serde_json::Value>, Str
         }
     }
     std::fs::remove_dir_all(dir).unwrap();
-    (found, observer.metrics.render())
+    (found, metrics)
 }
 
 fn order() -> Call {

@@ -17,8 +17,8 @@ use base64::prelude::BASE64_STANDARD;
 use http::HeaderName;
 
 use crate::call::{
-    AccountRule, Call, Effect, Method, Operation, OperationName, Priority, QueryRule, RateClass,
-    RetryClass, Scope, Visibility, shown,
+    AccountRule, CREATE_ORDER, Call, Effect, Method, Operation, OperationName, Priority, QueryRule,
+    RateClass, RetryClass, Scope, Visibility, shown,
 };
 use crate::json::Object;
 use crate::provider::exchange::{PAYLOAD, is_unsigned, signing_names};
@@ -53,9 +53,6 @@ const ACCOUNTS: &[&str] = &["account", "sourceAccount", "targetAccount"];
 /// Longer parameters would make a header, in base64, that servers refuse: 16 KiB is what common ones
 /// take (seen).
 const MAX_PARAMETERS: usize = 10 * 1_024;
-
-/// The one operation whose calls are orders that can be read.
-const CREATE_ORDER: &str = "create_order";
 
 /// What an uncatalogued public GET is called.
 static UNCATALOGUED: LazyLock<Arc<Operation>> = LazyLock::new(|| {
@@ -103,8 +100,6 @@ pub(super) fn read(routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadabl
     let path_symbol = parameter(&operation.path, "symbol", asked.path).map(str::to_owned);
     let withdrawal = match operation.effect {
         Effect::CryptoWithdrawal | Effect::FiatWithdrawal => {
-            // A text each, or nothing is known of where the money would go.
-            (text("address")?, text("memo")?);
             Some(money::withdrawal(&operation, asked.path, &parameters))
         }
         Effect::Read

@@ -1,11 +1,14 @@
 //! What a client asks for, in words that name no transport.
 
+mod money;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::decimal::Decimal;
 use crate::json::Object;
+
+pub(crate) use self::money::{Order, OrderState, Orders, Transfer, Withdrawal};
 
 /// A client, as the configuration names it.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -246,9 +249,20 @@ pub(crate) struct Operation {
     pub(crate) source: String,
 }
 
+/// The one operation whose calls are orders that can be read.
+pub(crate) const CREATE_ORDER: &str = "create_order";
+
 impl Operation {
     pub(crate) fn is_public(&self) -> bool {
         self.visibility == Visibility::Public
+    }
+
+    /// Whether it only takes orders back, or says that the client is still there. Goes on in a freeze.
+    pub(crate) fn lowers_risk(&self) -> bool {
+        match self.priority {
+            Priority::Emergency | Priority::Cancel | Priority::Heartbeat => true,
+            Priority::Order | Priority::Read => false,
+        }
     }
 }
 
@@ -278,83 +292,6 @@ pub(crate) struct Call {
     pub(crate) transfer: Option<Box<Transfer>>,
     /// Whether it reaches every order of the key, whoever placed it.
     pub(crate) reaches_whole_key: bool,
-}
-
-impl Call {
-    /// Whether it only takes orders back, or says that the client is still there. Goes on in a freeze.
-    pub(crate) fn lowers_risk(&self) -> bool {
-        match self.operation.priority {
-            Priority::Emergency | Priority::Cancel | Priority::Heartbeat => true,
-            Priority::Order | Priority::Read => false,
-        }
-    }
-}
-
-/// An order, as the client wrote it: numbers to the letter. What is `None` is missing, `null`, or
-/// neither a text nor a number.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Order {
-    pub(crate) symbol: Option<String>,
-    pub(crate) side: Option<String>,
-    /// The member `type`.
-    pub(crate) kind: Option<String>,
-    pub(crate) amount: Option<String>,
-    pub(crate) price: Option<String>,
-    pub(crate) stop_price: Option<String>,
-    /// What is no text among them is here as its JSON kind, which is no option's name.
-    pub(crate) options: Vec<String>,
-    pub(crate) client_order_id: Option<String>,
-    /// The first field that nothing here understands.
-    pub(crate) unchecked: Option<String>,
-}
-
-/// A transfer between sub-accounts, as the client wrote it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Transfer {
-    pub(crate) currency: Option<String>,
-    pub(crate) source: Option<String>,
-    pub(crate) target: Option<String>,
-    pub(crate) amount: Option<String>,
-    /// A field that nothing here understands, and that might send the money elsewhere.
-    pub(crate) unchecked: Option<String>,
-}
-
-/// Where a withdrawal would go, as the client wrote it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Withdrawal {
-    pub(crate) currency: String,
-    pub(crate) network: Option<String>,
-    pub(crate) address: Option<String>,
-    pub(crate) memo: Option<String>,
-    /// The id of a bank, for a withdrawal of money.
-    pub(crate) bank: Option<String>,
-    pub(crate) amount: Option<String>,
-    /// A field that nothing here understands, and that might send the money elsewhere.
-    pub(crate) unchecked: Option<String>,
-}
-
-/// What an answer says of one order.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[allow(dead_code, reason = "read by the budgets and the audit trail")]
-pub(crate) struct OrderState {
-    pub(crate) order_id: String,
-    pub(crate) client_order_id: Option<String>,
-    /// Lower case.
-    pub(crate) symbol: Option<String>,
-    /// Whether it may still be filled.
-    pub(crate) live: bool,
-    pub(crate) executed: Decimal,
-    pub(crate) remaining: Option<Decimal>,
-}
-
-/// What an answer says of orders.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[allow(dead_code, reason = "read by the budgets and the audit trail")]
-pub(crate) enum Orders {
-    Nothing,
-    Each(Vec<OrderState>),
-    /// Every live order of the account: one that is not among them has ended.
-    Active(Vec<OrderState>),
 }
 
 words! {
