@@ -14,7 +14,7 @@ use crate::clock::{self, Clock as _, SystemClock, UnixMicros};
 #[derive(Args, Clone, Debug, Default)]
 pub(in crate::cli) struct Filter {
     #[arg(long, value_name = "NAME")]
-    pub(in crate::cli) client: Option<String>,
+    client: Option<String>,
     /// As `geminid catalog` names it.
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) operation: Option<String>,
@@ -37,13 +37,13 @@ pub(in crate::cli) struct Filter {
     pub(in crate::cli) request: Option<String>,
     /// From then on: 24h, 7d, or a time.
     #[arg(long, value_name = "WHEN")]
-    pub(in crate::cli) since: Option<String>,
+    since: Option<String>,
     /// Up to then.
     #[arg(long, value_name = "WHEN")]
     pub(in crate::cli) until: Option<String>,
     /// The last so many of them.
     #[arg(long, value_name = "N")]
-    pub(in crate::cli) limit: Option<usize>,
+    pub(super) limit: Option<usize>,
 }
 
 /// From when to when, as lines write it.
@@ -84,6 +84,12 @@ impl<'a> Told<'a> {
 }
 
 impl Filter {
+    /// All that a client did since then.
+    pub(in crate::cli) fn of_client(client: &str, since: &str) -> Self {
+        let (client, since) = (Some(client.to_owned()), Some(since.to_owned()));
+        Self { client, since, ..Self::default() }
+    }
+
     pub(in crate::cli) fn fits(&self, told: &Told<'_>) -> bool {
         let Self { client, operation, cause, decision, outcome, key, event, request, .. } = self;
         [

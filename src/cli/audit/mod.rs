@@ -280,4 +280,4 @@ impl<'a> Last<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

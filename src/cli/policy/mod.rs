@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use self::court::{Court, Question, Verdict};
 use super::say::{data, fault, note};
-use super::suggest::{self, SuggestArgs};
+use super::suggest::{SuggestArgs, suggest};
 use super::{Logging, USAGE, Where};
 use crate::config::{self, Config, Loaded};
 use crate::decimal::Decimal;
@@ -24,7 +24,7 @@ pub(super) enum PolicyCommand {
     Show(show::ShowArgs),
     /// Decide one call, or the calls of a file, and name the rule.
     Test(TestArgs),
-    /// The smallest grant for what a client did, from the audit trail, as TOML.
+    /// The smallest grant that lets a client do what it did, from the audit trail.
     Suggest(SuggestArgs),
 }
 
@@ -60,11 +60,12 @@ pub(super) fn run(command: PolicyCommand, logging: &Logging) -> ExitCode {
         PolicyCommand::Show(args) => {
             with_config(&args.place, logging, |config| show::show(config, &args))
         }
-        PolicyCommand::Suggest(args) => suggest::suggest(args, logging),
+        PolicyCommand::Suggest(args) => suggest(args, logging),
         PolicyCommand::Test(args) => with_config(&args.place, logging, |config| match &args.file {
             Some(file) => cases::run(config, file, args.json),
             None => one(config, &args),
         }),
+        PolicyCommand::Suggest(args) => suggest(args, logging),
     }
 }
 

@@ -52,11 +52,7 @@ pub(super) fn suggest(args: SuggestArgs, logging: &Logging) -> ExitCode {
 }
 
 fn look(dir: &Path, client: &str, since: &str) -> Result<Seen, Ended> {
-    let filter = Filter {
-        client: Some(client.to_owned()),
-        since: Some(since.to_owned()),
-        ..Filter::default()
-    };
+    let filter = Filter::of_client(client, since);
     let mut seen = Seen::default();
     let n_unread = each(dir, &filter, &filter.window()?, |told| {
         seen.take(told);
@@ -134,6 +130,9 @@ impl Seen {
                 let day = at.get(..10).unwrap_or_default();
                 if told.get("type").is_none() || !self.orders.take(told, day) {
                     self.unread.extend(text("operation"));
+                    // Symbols in paths are held against the list, too.
+                    let symbol = text("symbol").map(|it| it.to_ascii_lowercase());
+                    self.orders.symbols.extend(symbol.filter(|it| split(it).is_some()));
                 }
             }
             Some(Scope::CryptoSend | Scope::FiatWithdraw) => self.withdrawal(told, scope),

@@ -145,6 +145,8 @@ fn tame(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -162,7 +164,7 @@ mod tests {
     fn strings_are_read_back() {
         for text in ["", "plain", "a\"b\\c", "\u{0}\n\u{7f}\u{9b}ü😀"] {
             let line = format!("x = {}", string(text));
-            let read: std::collections::BTreeMap<String, String> = ::toml::from_str(&line).unwrap();
+            let read: BTreeMap<String, String> = ::toml::from_str(&line).unwrap();
             assert_eq!(read["x"], text);
         }
     }

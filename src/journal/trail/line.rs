@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_line_by_hand() {
         let mut text = String::new();
-        let first = super::write(&mut text, 1, r#""at":"x""#, "");
+        let first = write(&mut text, 1, r#""at":"x""#, "");
         // printf '{"seq":1,"at":"x"' | sha256sum
         let expected = "a9c72d45ad4771936e9afa41ab84c5bfdf79ee233e539ee93a07e976e827ca1b";
         assert_eq!(first, expected);
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!((line.seq, line.hash), (1, expected));
         assert!(line.follows("") && !line.follows(expected));
         // printf '<the hash above>{"seq":2,"at":"y"' | sha256sum
-        let second = super::write(&mut text, 2, r#""at":"y""#, &first);
+        let second = write(&mut text, 2, r#""at":"y""#, &first);
         assert_eq!(second, "808e7d5c93860f0fe5ac04caf76d167825f1e52aac3d43e3a78362fb39581b50");
     }
 

@@ -87,7 +87,8 @@ impl Trail {
         Self::turning(state, durability, clock, MOST)
     }
 
-    fn turning(
+    /// Has a file followed by another when it has `most` bytes.
+    pub(crate) fn turning(
         state: &Path,
         durability: Durability,
         clock: Arc<dyn Clock>,

@@ -55,6 +55,7 @@ pub(crate) enum What {
         seq: u64,
     },
     Name,
+    Empty,
     /// What `head` names is not what stands there.
     Rewritten,
     Cut {
@@ -77,6 +78,7 @@ impl fmt::Display for What {
                 f,
                 "is preceded by a line that does not belong there: it says that it is line {seq}"
             ),
+            Self::Empty => f.write_str("is missing: the file is empty"),
             Self::Name => f.write_str("is not the line that the file is named after"),
             Self::Rewritten => f.write_str("was rewritten: `head` has another hash for it"),
             Self::Cut { head } => write!(
@@ -153,12 +155,11 @@ impl Walk<'_> {
                 return Ok(Err(self.broken(named(what, expected, next))));
             }
         }
-        let is_empty = self.place.1 == 0 && !is_last;
-        Ok(if is_empty {
-            Err(self.broken(What::Missing { last: self.expected() }))
-        } else {
-            Ok(())
-        })
+        if self.place.1 == 0 && !is_last {
+            self.place.1 = 1;
+            return Ok(Err(self.broken(What::Empty)));
+        }
+        Ok(Ok(()))
     }
 
     /// Judges one line, which ended.

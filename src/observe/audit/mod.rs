@@ -36,8 +36,9 @@ pub(crate) struct Details {
 impl Details {
     /// `None`: the call names none of them, as most reads do.
     pub(super) fn of(call: &Call) -> Option<Box<Self>> {
-        let Call { account, order, transfer, withdrawal, .. } = call;
-        let mut details = Self { account: account.clone(), ..Self::default() };
+        let Call { account, order, transfer, withdrawal, path_symbol, .. } = call;
+        let (account, symbol) = (account.clone(), path_symbol.clone());
+        let mut details = Self { account, symbol, ..Self::default() };
         if let Some(order) = order {
             let Order { symbol, side, kind, amount, price, options, .. } = &**order;
             let same = [symbol, side, kind, amount, price].map(Clone::clone);
