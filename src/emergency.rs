@@ -73,7 +73,6 @@ impl Proxy {
     // TO BE JOINED by whoever joins `Priority::Emergency` and `Provider::cancel_all`: the turn on the
     // lane, the call, its answer. Until then it says that nothing was cancelled.
     #[expect(clippy::unused_async, reason = "what is joined here waits for a turn and an answer")]
-    #[expect(clippy::unused_self, reason = "the same")]
     async fn cancel_everything(&self, ring: &KeyRing, account: Option<String>) -> Cancelled {
         let detail = "not joined yet".to_owned();
         Cancelled { key: ring.name().to_string(), account, ok: false, detail, orders: None }

@@ -142,10 +142,13 @@ async fn order<T: Default + DeserializeOwned>(
     if bytes.trim_ascii().is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&bytes).map_err(|fault| {
-        let hint = "see docs/operations.md for what each command takes";
-        Refused::new(StatusCode::BAD_REQUEST, format!("the body does not fit: {fault}"), hint)
-    })
+    let hint = "see docs/operations.md for what each command takes";
+    let no = |why: String| Refused::new(StatusCode::BAD_REQUEST, why, hint);
+    // Serde would read an array as the values of an object, in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(no("the body is no JSON object".to_owned()));
+    }
+    serde_json::from_slice(&bytes).map_err(|fault| no(format!("the body does not fit: {fault}")))
 }
 
 async fn freeze(face: &Face, order: FreezeOrder) -> Result<Value, Refused> {

@@ -17,6 +17,7 @@ mod egress;
 mod journal;
 mod lifecycle;
 mod nonces;
+mod operator;
 mod secrets;
 mod simulator;
 mod support;
