@@ -99,10 +99,12 @@ pub(super) fn thaw(args: ThawArgs, logging: &Logging) -> ExitCode {
     let order = serde_json::to_string(&order).expect("plain text serialises");
     match operator.tell("/thaw", &order) {
         Ok(answer) => answered(&answer, json),
-        Err(Unheard::NoProxy(_)) => offline(&operator, client.as_deref(), json, |freezer, client| {
-            let everyone = if all { Whom::Each } else { Whom::All };
-            freezer.thaw(&client.map_or(everyone, Whom::One))
-        }),
+        Err(Unheard::NoProxy(_)) => {
+            offline(&operator, client.as_deref(), json, |freezer, client| {
+                let everyone = if all { Whom::Each } else { Whom::All };
+                freezer.thaw(&client.map_or(everyone, Whom::One))
+            })
+        }
         Err(unheard) => unheard.tell(),
     }
 }

@@ -232,6 +232,44 @@ async fn a_reload_takes_all_or_nothing() {
     assert!(metrics.contains("geminid_reloads_total{result=\"needs_restart\"} 1"), "{metrics}");
 }
 
+/// The order was permitted when it came, and is told what became of it.
+#[tokio::test]
+async fn what_is_in_flight_keeps_the_policy_it_began_with() {
+    let desk = Desk::open(&Settings::default()).await;
+    let shown = desk.done(&["client", "add", "desk", "--key", "trading", "--scopes", "trader"]);
+    let token = token_in(&shown);
+    let orders = || desk.exchange.simulator.ledger().at_path("/v1/order/new").len();
+    let rule = serde_json::json!({"path": "/v1/order/new", "do": {"delay_ms": 1_000}});
+    desk.exchange.simulator.script(&rule.to_string()).unwrap();
+    let bot = desk.proxy.bot().with_token(&token);
+    let order = tokio::spawn(async move { bot.post("/v1/order/new", ORDER).await });
+    while orders() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    desk.done(&["client", "revoke", "desk"]);
+    assert_eq!(desk.status(&token).await, 401);
+    assert_eq!(order.await.unwrap().told(), (200, "executed".to_owned(), String::new()));
+}
+
+/// Two commands at once lose nothing of each other.
+#[tokio::test]
+async fn commands_wait_for_one_another() {
+    let desk = Desk::open(&Settings::default()).await;
+    let (admin, file) = (desk.proxy.admin.to_string(), desk.file.to_str().unwrap().to_owned());
+    let add = |n: usize| {
+        let (admin, file) = (admin.clone(), file.clone());
+        tokio::task::spawn_blocking(move || {
+            let name = format!("c{n}");
+            let words = ["client", "add", &name, "--key", "trading", "--config", &file];
+            token_in(&out(&geminid(&[&words[..], &["--admin", &admin]].concat())))
+        })
+    };
+    let added: Vec<_> = (0..4).map(add).collect();
+    for token in added {
+        assert_eq!(desk.status(&token.await.unwrap()).await, 200);
+    }
+}
+
 /// Places an order, cancels one and reads: what each is told.
 async fn tried(bot: &Bot) -> [String; 3] {
     let cause = |it: crate::support::Answer| it.told().2;
