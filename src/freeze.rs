@@ -142,6 +142,8 @@ impl Frozen {
 
     /// Reads what [`Frozen::json`] says. Nothing is guessed.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        // Serde would read an array as the values of an object, in their order.
+        let text = Some(text).filter(|it| it.trim_ascii_start().starts_with(b"{"))?;
         let Kept { all, clients } = serde_json::from_slice(text).ok()?;
         let level = |word: &str| word.parse::<Freeze>().ok();
         let named =
@@ -323,6 +325,7 @@ mod tests {
             "{",
             "{}",
             "{\"all\":\"no\"}",
+            "[\"no\",{}]",
             "{\"all\":\"maybe\",\"clients\":{}}",
             "{\"all\":\"no\",\"clients\":{\"a\":\"no\"}}",
             "{\"all\":\"no\",\"clients\":{},\"more\":1}",

@@ -3,7 +3,8 @@
 //! 1. Every command wants the operator token, on loopback too: any program on the machine reaches the
 //!    listener, and only the operator reads the state directory.
 //! 2. A freeze is in force and on the disk before the first order is cancelled.
-//! 3. One client of a shared key is frozen like any other. The key's orders are not cancelled for it,
+//! 3. What was begun is finished, though whoever asked for it hangs up.
+//! 4. One client of a shared key is frozen like any other. The key's orders are not cancelled for it,
 //!    because the exchange cancels all of a key or none; the answer names the others.
 
 use std::collections::BTreeSet;
@@ -24,7 +25,7 @@ use crate::inbound::{self, Unread};
 use crate::message::{self, Body, Incomplete};
 use crate::policy::CancelAll;
 use crate::proxy::Proxy;
-use crate::reload::{NotReloaded, Reloaded};
+use crate::reload::{NotReloaded, Reload, Reloaded};
 use crate::task;
 
 /// What is asked with `POST /freeze`. Nothing at all: no new risk, for everyone.
@@ -107,11 +108,11 @@ async fn carry_out(
     }
     match (request.method(), path) {
         (&Method::GET, "/freeze") => Ok(face.freezer.now().json()),
-        (&Method::POST, "/freeze") => freeze(face, order(request).await?).await,
-        (&Method::POST, "/thaw") => thaw(face, order(request).await?).await,
+        (&Method::POST, "/freeze") => whole(freeze(face.clone(), order(request).await?)).await,
+        (&Method::POST, "/thaw") => whole(thaw(face.clone(), order(request).await?)).await,
         (&Method::POST, "/reload") => {
             let Nothing {} = order(request).await?;
-            reload(face).await
+            whole(reload(Arc::clone(&face.reload))).await
         }
         _ => Err(Refused::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -119,6 +120,18 @@ async fn carry_out(
             format!("use {}", methods(path).unwrap_or_default()),
         )),
     }
+}
+
+/// Goes on to its end when the connection does not.
+async fn whole(
+    work: impl Future<Output = Result<Value, Refused>> + Send + 'static,
+) -> Result<Value, Refused> {
+    task::spawn("command", work).await.unwrap_or_else(|_| Err(fault()))
+}
+
+fn fault() -> Refused {
+    let (error, hint) = ("a fault in the proxy", "report it, with the log");
+    Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error, hint)
 }
 
 /// A command without parameters.
@@ -142,15 +155,18 @@ async fn order<T: Default + DeserializeOwned>(
     if bytes.trim_ascii().is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&bytes).map_err(|fault| {
-        let hint = "see docs/operations.md for what each command takes";
-        Refused::new(StatusCode::BAD_REQUEST, format!("the body does not fit: {fault}"), hint)
-    })
+    let hint = "see docs/operations.md for what each command takes";
+    let no = |why: String| Refused::new(StatusCode::BAD_REQUEST, why, hint);
+    // Serde would read an array as the values of an object, in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(no("the body is no JSON object".to_owned()));
+    }
+    serde_json::from_slice(&bytes).map_err(|fault| no(format!("the body does not fit: {fault}")))
 }
 
-async fn freeze(face: &Face, order: FreezeOrder) -> Result<Value, Refused> {
+async fn freeze(face: Face, order: FreezeOrder) -> Result<Value, Refused> {
     let FreezeOrder { client, everything, cancel_all } = order;
-    let client = client.map(|it| known(face, &it)).transpose()?;
+    let client = client.map(|it| known(&face, &it)).transpose()?;
     let level = if everything { Freeze::Everything } else { Freeze::Risk };
     let (freezer, whom) = (Arc::clone(&face.freezer), client.clone());
     let frozen = apart(move || freezer.freeze(whom.as_ref(), level)).await?;
@@ -158,11 +174,11 @@ async fn freeze(face: &Face, order: FreezeOrder) -> Result<Value, Refused> {
     if !cancel_all {
         return Ok(json!({"frozen": frozen.json()}));
     }
-    let (cancelled, left) = cancel(face, client.as_ref()).await;
+    let (cancelled, left) = cancel(&face, client.as_ref()).await;
     Ok(json!({"frozen": frozen.json(), "cancelled": cancelled, "left": left}))
 }
 
-async fn thaw(face: &Face, order: ThawOrder) -> Result<Value, Refused> {
+async fn thaw(face: Face, order: ThawOrder) -> Result<Value, Refused> {
     let ThawOrder { client, each } = order;
     let whom = match (client, each) {
         (Some(_), true) => {
@@ -176,7 +192,7 @@ async fn thaw(face: &Face, order: ThawOrder) -> Result<Value, Refused> {
             // One who has gone from the configuration may still be frozen.
             let named = ClientId::new(&client);
             let frozen = face.freezer.now().is_named(&named);
-            Whom::One(if frozen { named } else { known(face, &client)? })
+            Whom::One(if frozen { named } else { known(&face, &client)? })
         }
         (None, true) => Whom::Each,
         (None, false) => Whom::All,
@@ -192,11 +208,7 @@ async fn apart(
     change: impl FnOnce() -> Result<Frozen, FreezeError> + Send + 'static,
 ) -> Result<Frozen, Refused> {
     let changed = tokio::task::spawn_blocking(change).await;
-    let changed = changed.map_err(|_| {
-        let error = "a fault in the proxy";
-        Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error, "report it, with the log")
-    })?;
-    changed.map_err(|fault| {
+    changed.map_err(|_| fault())?.map_err(|fault| {
         tracing::error!("{fault}");
         let status = match fault {
             FreezeError::NotKept(_) | FreezeError::StillFrozen(_) => {
@@ -210,7 +222,8 @@ async fn apart(
 
 /// Cancels what the frozen may have open. Returns what came of it, and what was left alone.
 async fn cancel(face: &Face, client: Option<&ClientId>) -> (Vec<Cancelled>, Vec<Value>) {
-    let (mut cancelled, mut left) = (Vec::new(), Vec::new());
+    let (mut cancelled, mut left, mut begun) = (Vec::new(), Vec::new(), Vec::new());
+    // All begin before the first is waited for.
     for proxy in &face.proxies {
         let (affected, spared) = affected(proxy, client);
         left.extend(spared);
@@ -220,7 +233,10 @@ async fn cancel(face: &Face, client: Option<&ClientId>) -> (Vec<Cancelled>, Vec<
         // On the thread that answers requests: connections to the exchange live there.
         let proxy = Arc::clone(proxy);
         let work = async move { proxy.cancel_all(&affected).await };
-        match task::spawn_at(&face.main, "cancel all", work).await {
+        begun.push(task::spawn_at(&face.main, "cancel all", work));
+    }
+    for work in begun {
+        match work.await {
             Ok(done) => cancelled.extend(done),
             Err(_) => left.push(json!({"why": "a fault in the proxy: see the log"})),
         }
@@ -250,8 +266,8 @@ fn affected(proxy: &Proxy, client: Option<&ClientId>) -> (Vec<ClientId>, Option<
     (Vec::new(), Some(spared))
 }
 
-async fn reload(face: &Face) -> Result<Value, Refused> {
-    match Arc::clone(&face.reload).run().await {
+async fn reload(reload: Arc<Reload>) -> Result<Value, Refused> {
+    match reload.run().await {
         Ok(Reloaded { path, n_clients, policy, changed, warnings }) => Ok(json!({
             "reloaded": path.display().to_string(), "clients": n_clients, "policy": &*policy,
             "changed": changed, "warnings": warnings,

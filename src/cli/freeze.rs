@@ -78,7 +78,7 @@ pub(super) fn freeze(args: FreezeArgs, logging: &Logging) -> ExitCode {
         Err(Unheard::NoProxy(_)) => {
             let level = if all { Freeze::Everything } else { Freeze::Risk };
             let change = |it: &Freezer, client: Option<ClientId>| it.freeze(client.as_ref(), level);
-            let code = offline(&operator, client, json, change);
+            let code = offline(&operator, client.as_deref(), json, change);
             if cancel_all && code == ExitCode::SUCCESS {
                 fault(&NobodyCancels, Some("cancel at the exchange: its web site, or its own API"));
                 return ExitCode::FAILURE;
@@ -99,10 +99,12 @@ pub(super) fn thaw(args: ThawArgs, logging: &Logging) -> ExitCode {
     let order = serde_json::to_string(&order).expect("plain text serialises");
     match operator.tell("/thaw", &order) {
         Ok(answer) => answered(&answer, json),
-        Err(Unheard::NoProxy(_)) => offline(&operator, client, json, |freezer, client| {
-            let everyone = if all { Whom::Each } else { Whom::All };
-            freezer.thaw(&client.map_or(everyone, Whom::One))
-        }),
+        Err(Unheard::NoProxy(_)) => {
+            offline(&operator, client.as_deref(), json, |freezer, client| {
+                let everyone = if all { Whom::Each } else { Whom::All };
+                freezer.thaw(&client.map_or(everyone, Whom::One))
+            })
+        }
         Err(unheard) => unheard.tell(),
     }
 }
@@ -204,7 +206,7 @@ fn left(it: &Value) -> String {
 /// Changes what the next start begins with, while no proxy runs.
 fn offline(
     operator: &Operator,
-    client: Option<String>,
+    client: Option<&str>,
     json: bool,
     change: impl FnOnce(&Freezer, Option<ClientId>) -> Result<Frozen, FreezeError>,
 ) -> ExitCode {
@@ -216,14 +218,14 @@ fn offline(
         }
     };
     let freezer = Freezer::open(state.path());
-    if let Some(name) = &client
+    if let Some(name) = client
         && let Err(known) = known(operator.place().path.as_deref(), name, &freezer)
     {
         let hint = format!("the clients are {}", known.join(", "));
-        fault(&Unknown(name.clone()), Some(&hint));
+        fault(&Unknown(name.to_owned()), Some(&hint));
         return ExitCode::from(USAGE);
     }
-    match change(&freezer, client.as_deref().map(ClientId::new)) {
+    match change(&freezer, client.map(ClientId::new)) {
         Ok(frozen) if json => {
             data(&format!("{}\n", json!({ "frozen": frozen.json(), "running": false })));
         }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
 use super::say::{fault, note};
@@ -118,13 +119,14 @@ impl Operator {
         let mut ask = || {
             stream.set_read_timeout(Some(ANSWER))?;
             let length = body.len();
-            write!(
-                stream,
+            let head = Zeroizing::new(format!(
                 "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                  Authorization: Bearer {}\r\nContent-Type: application/json\r\n\
-                 Content-Length: {length}\r\n\r\n{body}",
+                 Content-Length: {length}\r\n\r\n",
                 token.as_str()
-            )?;
+            ));
+            stream.write_all(head.as_bytes())?;
+            stream.write_all(body.as_bytes())?;
             let mut answer = String::new();
             (&mut stream).take(MOST).read_to_string(&mut answer)?;
             read(&answer)

@@ -53,8 +53,6 @@ pub(crate) enum Refusal {
     Unlearned { status: u16 },
     #[error(transparent)]
     Audit(#[from] TrailFault),
-    #[error(transparent)]
-    Spent(#[from] Spent),
     #[error("what the call takes of its client's budget cannot be kept: {0}")]
     Budget(String),
     #[error("{fault}")]
@@ -104,7 +102,6 @@ impl Refusal {
             | Self::Upgrade
             | Self::Replay
             | Self::Denied(_)
-            | Self::Spent(_)
             | Self::Busy(_)
             | Self::LaneBusy(_)
             | Self::NoClock
@@ -170,7 +167,6 @@ impl Refusal {
                 Cause::Unexplained,
                 "repeat it; if it stays, set the key's `nonce` to \"time\" or \"increasing\"",
             ),
-            Self::Spent(it) => spent::answered(it),
             Self::Audit(_) | Self::Budget(_) => not_before(
                 Cause::AuditUnavailable,
                 "make room on the state directory's disk, or make it answer: cancels and reads go on",

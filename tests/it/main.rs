@@ -18,6 +18,7 @@ mod grants;
 mod journal;
 mod lifecycle;
 mod nonces;
+mod operator;
 mod secrets;
 mod simulator;
 mod support;

@@ -160,7 +160,7 @@ impl Session {
         match &config {
             Some(config) => config.warnings.iter().for_each(|it| note(&format!("warning: {it}"))),
             None => {
-                note("note: the secrets of keys cannot be read from here, and were not checked")
+                note("note: the secrets of keys cannot be read from here, and were not checked");
             }
         }
         Ok((operator, config))

@@ -65,7 +65,6 @@ pub(super) fn run(command: PolicyCommand, logging: &Logging) -> ExitCode {
             Some(file) => cases::run(config, file, args.json),
             None => one(config, &args),
         }),
-        PolicyCommand::Suggest(args) => suggest(args, logging),
     }
 }
 

@@ -69,11 +69,9 @@ fn kind(credential: &dyn TableLike) -> &'static str {
 
 /// A text, or a date as TOML writes one. A key may be a table that says where it is read.
 fn text_of(table: &dyn TableLike, name: &str) -> Option<String> {
-    match table.get(name)? {
-        Item::Value(Value::String(it)) => Some(it.value().clone()),
-        Item::Value(Value::Datetime(it)) => Some(it.value().to_string()),
-        _ => None,
-    }
+    let item = table.get(name)?;
+    let date = || item.as_datetime().map(ToString::to_string);
+    item.as_str().map(str::to_owned).or_else(date)
 }
 
 fn texts_of(table: &dyn TableLike, name: &str) -> Vec<String> {

@@ -104,7 +104,8 @@ pub(super) fn find<'a>(document: &'a Document<&str>, name: &str) -> Result<Entry
         return Ok(found.entry);
     }
     let alone = entries.len() == 1;
-    let known = entries.into_iter().filter_map(|it| it.name.or(alone.then(|| DEFAULT.to_owned())));
+    let known =
+        entries.into_iter().filter_map(|it| it.name.or_else(|| alone.then(|| DEFAULT.to_owned())));
     Err(EditError::Unknown { name: name.to_owned(), known: known.collect() })
 }
 

@@ -94,9 +94,11 @@ impl Editing {
     /// Makes a file that belongs to whoever owns the configuration, who must be able to read it.
     pub(crate) fn owned(&self, path: &Path, mode: u32) -> io::Result<File> {
         let file = OpenOptions::new().create_new(true).write(true).mode(mode).open(path)?;
-        let made = file.metadata()?;
-        if (made.uid(), made.gid()) != (self.was.uid(), self.was.gid()) {
-            fchown(&file, Some(self.was.uid()), Some(self.was.gid()))?;
+        if file.metadata()?.uid() != self.was.uid()
+            && let Err(fault) = fchown(&file, Some(self.was.uid()), Some(self.was.gid()))
+        {
+            drop(fs::remove_file(path));
+            return Err(fault);
         }
         Ok(file)
     }
@@ -123,6 +125,9 @@ impl Editing {
 
     fn write(&self, beside: &Path, text: &str) -> io::Result<()> {
         let mut file = self.owned(beside, 0o600)?;
+        if file.metadata()?.gid() != self.was.gid() {
+            fchown(&file, None, Some(self.was.gid()))?;
+        }
         file.write_all(text.as_bytes())?;
         // Last: a change of owner takes bits away.
         file.set_permissions(fs::Permissions::from_mode(self.was.mode() & 0o7777))?;

@@ -148,13 +148,12 @@ impl Rotation<'_> {
         let span = span.ok_or_else(odd)?;
         let written = self.text.get(span.clone()).unwrap_or_default();
         let value: Value = written.parse().map_err(|_| odd())?;
-        let mut array = match value {
-            Value::Array(array) => array,
-            other => {
-                let mut array = Array::new();
-                array.push_formatted(other.decorated("", ""));
-                array
-            }
+        let mut array = if let Value::Array(array) = value {
+            array
+        } else {
+            let mut array = Array::new();
+            array.push_formatted(value.decorated("", ""));
+            array
         };
         for index in (0..array.len()).rev() {
             let table = array.get_mut(index).and_then(Value::as_inline_table_mut);

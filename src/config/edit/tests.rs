@@ -113,10 +113,7 @@ currency = \"btc\"
 [[keys]]
 name = \"k\"
 ";
-    is(
-        remove(text, "a"),
-        &text.replace("[[clients]]\nname = \"a\" # goes with it\n", ""),
-    );
+    is(remove(text, "a"), &text.replace("[[clients]]\nname = \"a\" # goes with it\n", ""));
     is(
         remove(text, "b"),
         "# top\n[[clients]]\nname = \"a\" # goes with it\n\n# of b\n# between\n\n[[keys]]\nname = \"k\"\n",
@@ -124,7 +121,10 @@ name = \"k\"
     let unknown = EditError::Unknown { name: "c".to_owned(), known: vec!["a".into(), "b".into()] };
     assert_eq!(remove(text, "c").unwrap_err(), unknown);
     is(remove("[[clients]]\nscopes = []\n", "default"), "");
-    is(remove("clients = [{ name = 'a' }, { name = 'b' }]\n", "a"), "clients = [ { name = 'b' }]\n");
+    is(
+        remove("clients = [{ name = 'a' }, { name = 'b' }]\n", "a"),
+        "clients = [ { name = 'b' }]\n",
+    );
     is(remove("x = 1\r\n\r\n[[clients]]\r\nname = 'a'\r\n", "a"), "x = 1\r\n");
 }
 
@@ -140,17 +140,16 @@ fn a_client_is_expired_where_it_stands() {
         expire("[[clients]]\nexpires = 2030-01-01T00:00:00Z # x\nname = 'a'\n"),
         "[[clients]]\nexpires = \"T\" # x\nname = 'a'\n",
     );
-    is(
-        expire("clients = [{ name = 'a' }]\n"),
-        "clients = [{ expires = \"T\", name = 'a' }]\n",
-    );
+    is(expire("clients = [{ name = 'a' }]\n"), "clients = [{ expires = \"T\", name = 'a' }]\n");
 }
 
 /// A client `a` with this credential between two other settings, before and after.
 #[track_caller]
 fn rotated(before: &str, new: &[NewCredential], old: &Outlived, after: &str) {
     let around = |it: &str| {
-        format!("# top\n[[clients]]\nname = \"a\" # x\ncredential = {it} # y\nkey = \"k\"\n\n[[keys]]\n")
+        format!(
+            "# top\n[[clients]]\nname = \"a\" # x\ncredential = {it} # y\nkey = \"k\"\n\n[[keys]]\n"
+        )
     };
     is(rotate(&around(before), "a", new, old, NOW), &around(after));
 }
@@ -243,7 +242,13 @@ fn tables_with_headers_of_their_own_are_rotated_too() {
 #[test]
 fn a_client_in_an_array_is_rotated_too() {
     is(
-        rotate("clients = [{ name = 'a', credential = { token_sha256 = 'OLD' }, key = 'k' }]\n", "a", &[token()], &Outlived::Gone, NOW),
+        rotate(
+            "clients = [{ name = 'a', credential = { token_sha256 = 'OLD' }, key = 'k' }]\n",
+            "a",
+            &[token()],
+            &Outlived::Gone,
+            NOW,
+        ),
         "clients = [{ name = 'a', credential = { token_sha256 = \"NEW\" }, key = 'k' }]\n",
     );
 }
@@ -255,7 +260,10 @@ fn what_cannot_be_rotated_is_told() {
     assert_eq!(said("credential = { none = true }"), nothing);
     assert_eq!(said("credential = { uid = 1 }"), nothing);
     assert_eq!(said(""), nothing);
-    assert_eq!(said("credential.none = true"), Err(EditError::Odd { name: "credential".to_owned() }));
+    assert_eq!(
+        said("credential.none = true"),
+        Err(EditError::Odd { name: "credential".to_owned() })
+    );
     let both = "credential = [{ token_sha256 = 'x' }, { key = 'account-y' }]";
     assert_eq!(said(both), Ok(rotate::Kinds { token: true, stand_in: true }));
 }
@@ -268,7 +276,8 @@ fn clients_are_listed_however_they_are_written() {
         let [it] = <[Listed; 1]>::try_from(list(text).unwrap()).unwrap();
         assert_eq!((it.name.as_str(), it.key.as_deref()), ("a", Some("k")));
         assert_eq!(it.expires.as_deref(), Some("2030-01-01T00:00:00Z"));
-        let kinds: Vec<_> = it.credentials.iter().map(|it| (it.kind, it.expires.as_deref())).collect();
+        let kinds: Vec<_> =
+            it.credentials.iter().map(|it| (it.kind, it.expires.as_deref())).collect();
         assert_eq!(kinds, [("token", Some("T")), ("none", None)]);
         assert!(!format!("{it:?}").contains("HASH"));
     }
@@ -294,14 +303,16 @@ fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(String::new()),
         "# [a-z ]{0,12}",
-        ("[a-z]{1,6}", "[a-z]{0,6}").prop_map(|(name, text)| format!("x{name} = \"{text}\" # {text}")),
+        ("[a-z]{1,6}", "[a-z]{0,6}")
+            .prop_map(|(name, text)| format!("x{name} = \"{text}\" # {text}")),
         "[a-z]{1,6}".prop_map(|name| format!("y{name} = [ 1,\n  2, # two\n]")),
     ]
 }
 
 /// A table of somebody else's, or another client, without a setting twice.
 fn table() -> impl Strategy<Value = String> {
-    let headers = ["[[keys]]", "[[clients]]\nname = \"other-INDEX\"", "[z-INDEX]", "[[upstreams]] # at"];
+    let headers =
+        ["[[keys]]", "[[clients]]\nname = \"other-INDEX\"", "[z-INDEX]", "[[upstreams]] # at"];
     (prop::sample::select(headers.to_vec()), prop::collection::vec(line(), 0..4)).prop_map(
         |(header, mut lines)| {
             lines.sort();

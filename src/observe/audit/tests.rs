@@ -24,7 +24,7 @@ const NOW: UnixMicros = UnixMicros(1_795_219_200_000_000);
 fn facts() -> Facts {
     Facts {
         request_id: Ulid::default(),
-        peer: Some("127.0.0.1".parse().unwrap()),
+        peer: Some(Peer::at("127.0.0.1".parse().unwrap())),
         method: "POST".into(),
         ..Facts::default()
     }
@@ -276,7 +276,7 @@ fn order() -> Call {
 
 #[tokio::test]
 async fn a_change_is_told_before_and_after_whatever_becomes_of_it() {
-    let peer = "127.0.0.1".parse().unwrap();
+    let peer = &Peer::at("127.0.0.1".parse().unwrap());
     let (lines, metrics) = told(|observer| {
         let mut finished = observer.begin("POST", peer);
         finished.call(&order());
@@ -344,7 +344,7 @@ async fn a_change_is_told_before_and_after_whatever_becomes_of_it() {
 #[tokio::test]
 async fn what_was_sent_without_an_intent_is_counted() {
     let (lines, metrics) = told(|observer| {
-        let mut record = observer.begin("POST", "127.0.0.1".parse().unwrap());
+        let mut record = observer.begin("POST", &Peer::at("127.0.0.1".parse().unwrap()));
         record.call(&order());
         record.finish(http::StatusCode::OK, Outcome::Executed);
     })
