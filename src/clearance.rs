@@ -122,12 +122,18 @@ impl Proxy {
 
     /// Has the exchange asked which orders are open, where somebody is held up by those that may have
     /// ended since: an order that is filled tells nobody. Whoever comes next finds them counted anew.
-    pub(crate) fn look_again(self: &Arc<Self>, spent: &Spent, ring: &Arc<KeyRing>, account: Option<String>) {
+    pub(crate) fn look_again(
+        self: &Arc<Self>,
+        spent: &Spent,
+        ring: &Arc<KeyRing>,
+        account: Option<String>,
+    ) {
         if !matches!(spent, Spent::OpenOrders { .. }) {
             return;
         }
         let (now, every) = (micros(self.clock.monotonic()), micros(LOOK_EVERY));
-        let free = |last: u64| (last == 0 || now.saturating_sub(last) >= every).then_some(now.max(1));
+        let free =
+            |last: u64| (last == 0 || now.saturating_sub(last) >= every).then_some(now.max(1));
         let (order, none) = (Ordering::AcqRel, Ordering::Acquire);
         if ring.looked.fetch_update(order, none, free).is_ok() {
             let (this, ring) = (Arc::clone(self), Arc::clone(ring));

@@ -88,9 +88,10 @@ impl Proxy {
                 let status = received.answer.status.as_u16();
                 let said = match &received.answer.body {
                     Body::Json { reason: Some(reason), .. } => format!(" {}", shown(reason)),
-                    Body::Json { reason: None, .. } | Body::Empty | Body::Page { .. } | Body::Text(_) => {
-                        String::new()
-                    }
+                    Body::Json { reason: None, .. }
+                    | Body::Empty
+                    | Body::Page { .. }
+                    | Body::Text(_) => String::new(),
                 };
                 let detail = format!("the exchange answered {status}{said}: look there");
                 Cancelled { key, account, ok: false, detail, orders: None }

@@ -439,7 +439,8 @@ async fn recorded(intent: &Intent, admission: &Admission) -> Result<(), Refusal>
     if call.effect.mutates() && !call.operation.lowers_risk() {
         intent.written().await?;
         let reserved = tokio::time::timeout(BUDGET_PATIENCE, admission.written()).await;
-        reserved.map_err(|_| Refusal::Budget("the disk does not answer".to_owned()))?
+        reserved
+            .map_err(|_| Refusal::Budget("the disk does not answer".to_owned()))?
             .map_err(|fault| Refusal::Budget(fault.to_string()))?;
     }
     Ok(())

@@ -8,7 +8,8 @@ use super::{Config, Key, Listen, Upstream};
 /// The sections that differ, but for `clients`.
 pub(crate) fn beyond_clients(old: &Config, new: &Config) -> Vec<&'static str> {
     // Every setting is named, so that one that comes later must be thought of here.
-    let Config { path: _, log, admin, state_dir, upstreams, keys, clients: _, warnings: _, audit } = old;
+    let Config { path: _, log, admin, state_dir, upstreams, keys, clients: _, warnings: _, audit } =
+        old;
     let mut changed = BTreeSet::new();
     let mut note = |section, differs: bool| {
         if differs {

@@ -15,9 +15,7 @@ use std::time::Duration;
 use http::StatusCode;
 use sha2::{Digest as _, Sha256};
 
-use crate::call::{
-    Call, ClientId, Identified, Identity, KeyName, OperationName, Orders, Outcome,
-};
+use crate::call::{Call, ClientId, Identified, Identity, KeyName, OperationName, Orders, Outcome};
 use crate::clock::{Clock, Ulid};
 use crate::diagnose::{Context, Finding};
 use crate::inbound::Peer;

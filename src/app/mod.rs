@@ -1,8 +1,8 @@
 //! Puts the parts together, starts them, and ends them in order.
 
-use std::io;
+mod fault;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -12,24 +12,25 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub(crate) use self::fault::StartError;
+use self::fault::{DamagedKey, NoKeyLeft, way_out};
 use crate::admin::{self, token};
-use crate::call::KeyName;
 use crate::clock::Clock;
 use crate::config::{self, Audit, Config, Overrides};
-use crate::egress::{Arriving, BadAnchor, Destination, Egress};
+use crate::egress::{Arriving, Destination, Egress};
 use crate::freeze::Freezer;
 use crate::inbound::{self, Bound, Crowd, Doors, Listener, Throttle, Unbound};
 use crate::journal::log::Durability;
 use crate::journal::trail::Trail;
-use crate::journal::{Damage, StateDir, StateError};
+use crate::journal::{JournalLedger, StateDir};
 use crate::limit::Budgets;
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
 use crate::observe::{Metrics, Observer};
 use crate::process;
 use crate::provider::{Environment, Key, Routes};
-use crate::quotes::Quotes;
 use crate::proxy::{Deadlines, Proxy};
+use crate::quotes::Quotes;
 use crate::ready::Ready;
 use crate::reload::{NotReloaded, Reload, Reloaded};
 use crate::roster::{KeyRing, Rings, Roster};
@@ -61,6 +62,7 @@ pub(crate) struct Running {
     proxies: Vec<Arc<Proxy>>,
     reload: Arc<Reload>,
     trail: Trail,
+    ledger: JournalLedger,
     // Held to the end: another process must not hand out nonces meanwhile.
     state: StateDir,
 }
@@ -70,120 +72,6 @@ pub(crate) struct Running {
 struct Tended {
     lane: Arc<Lane>,
     tending: JoinHandle<()>,
-}
-
-/// Why the proxy does not start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    #[error("cannot listen on {0}")]
-    Listen(Unbound),
-    #[error("the operator token cannot be written: {0}")]
-    Token(io::Error),
-    #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
-    #[error(transparent)]
-    State(StateProblem),
-    #[error("the audit trail in {} cannot be used: {fault}", dir.display())]
-    Trail { dir: PathBuf, fault: io::Error },
-    #[error(transparent)]
-    Damaged(NoKeyLeft),
-    #[error(transparent)]
-    Anchor(AnchorProblem),
-}
-
-/// A fault of the state directory.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(crate) struct StateProblem(#[from] StateError);
-
-/// Every key's marks are damaged: there is nothing to serve.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(DamagedKey::to_string).collect::<Vec<_>>().join("\nerror: "))]
-pub(crate) struct NoKeyLeft(Vec<DamagedKey>);
-
-/// A key that is not signed with until somebody looks at its file.
-#[derive(Debug, thiserror::Error)]
-#[error("the key `{key}` cannot be used: {damage}")]
-struct DamagedKey {
-    key: KeyName,
-    damage: Damage,
-}
-
-/// A fault of a trust anchor.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(crate) struct AnchorProblem(#[from] BadAnchor);
-
-impl StartError {
-    /// What to do about it.
-    #[must_use]
-    pub(crate) fn hint(&self) -> String {
-        let hint = match self {
-            Self::Listen(unbound) => return unbound.hint(),
-            Self::Token(_) => "see that the state directory can be written, and has room",
-            Self::Thread(_) => "raise the limit of processes (`ulimit -u`, or the container's)",
-            Self::Trail { .. } => {
-                "let the user that geminid runs as read and write `audit` in the state directory, or set `[state] audit = { durability = \"off\" }`"
-            }
-            Self::Damaged(NoKeyLeft(keys)) => return way_out(keys),
-            Self::State(StateProblem(StateError::NotMade { .. })) => {
-                "make room in the state directory: every key needs 8 KiB there once, and no more later"
-            }
-            Self::State(StateProblem(StateError::NotOpened { .. })) => {
-                "let the user that geminid runs as read and write it (`chown`), and keep it: it is no damage"
-            }
-            Self::State(StateProblem(StateError::InUse { .. })) => {
-                "end the other process, or give this one a `[state] dir` of its own"
-            }
-            Self::State(StateProblem(StateError::Unusable { .. })) => {
-                "set `[state] dir`, or `--state-dir`, to a directory that this user may write"
-            }
-            Self::State(StateProblem(StateError::Budgets { .. })) => {
-                "let the user that geminid runs as read and write it, and make room in the state directory"
-            }
-            Self::State(StateProblem(StateError::BudgetsDamaged { path, .. })) => {
-                let path = path.display();
-                return format!(
-                    "put back a whole copy; or `mv {path} {path}.damaged` and start again: what clients have \
-                     spent today is then forgotten, and their caps begin anew"
-                );
-            }
-            Self::Anchor(_) => "see that `ca_file` holds certificates in PEM form",
-        };
-        hint.to_owned()
-    }
-}
-
-/// What to do about damaged marks.
-fn way_out(keys: &[DamagedKey]) -> String {
-    let moved = |it: &DamagedKey| {
-        let path = it.damage.path.display();
-        format!("`mv {path} {path}.damaged`")
-    };
-    let all: Vec<_> = keys.iter().map(moved).collect();
-    format!(
-        "{}, wait 60 s, because no nonce ever led the exchange's clock by more, and start again: the \
-         exchange is then asked anew how the key counts",
-        all.join(", ")
-    )
-}
-
-impl From<Unbound> for StartError {
-    fn from(fault: Unbound) -> Self {
-        Self::Listen(fault)
-    }
-}
-
-impl From<StateError> for StartError {
-    fn from(fault: StateError) -> Self {
-        Self::State(fault.into())
-    }
-}
-
-impl From<BadAnchor> for StartError {
-    fn from(fault: BadAnchor) -> Self {
-        Self::Anchor(fault.into())
-    }
 }
 
 /// Starts everything that `config` names, which was read under `overrides`. Returns once every listener is
@@ -214,22 +102,10 @@ pub(crate) async fn start(
         budgets: Budgets::new(Box::new(ledger.clone()), kept),
     };
 
-    let crowd = Crowd::new(process::open_files());
     let clocks: Vec<Arc<ServerClock>> = config.upstreams.iter().map(|_| Arc::default()).collect();
     let rings = parts.all_rings(&clocks)?;
-    let (mut addresses, mut servers) = (Vec::new(), Vec::new());
-    let (mut proxies, mut lanes) = (Vec::new(), Vec::new());
-    for ((upstream, rings), clock) in config.upstreams.iter().zip(&rings).zip(clocks) {
-        let proxy = Arc::new(parts.proxy(upstream, rings, clock, tasks.clone())?);
-        lanes.extend(lanes_of(rings).map(|lane| tend(lane, &proxy)));
-        for listen in &upstream.listen {
-            let listener = Listener::open(listen).await?;
-            addresses.push((upstream.name.clone(), listener.bound()?));
-            servers.push(serve(listener, &crowd, Arc::clone(&proxy), &stop));
-        }
-        task::spawn("first answer", learn_the_time(Arc::clone(&proxy), stop.subscribe()));
-        proxies.push(proxy);
-    }
+    let Served { addresses, mut servers, proxies, lanes } =
+        parts.serve_all(&rings, clocks, &tasks, &stop).await?;
     let listener = inbound::bind(config.admin).await.map_err(Unbound::from)?;
     let admin = listener.local_addr().map_err(Unbound::from)?;
     let served = proxies.iter().cloned().zip(rings).collect();
@@ -256,6 +132,7 @@ pub(crate) async fn start(
         proxies,
         reload,
         trail,
+        ledger,
         state,
     })
 }
@@ -289,7 +166,19 @@ impl Running {
 
     /// Takes no more requests, and waits for those in flight. `false`: `limit` passed before.
     pub(crate) async fn drain(self, limit: Duration) -> bool {
-        let Self { stop, servers, tasks, drained, lanes, proxies, reload, trail, state, .. } = self;
+        let Self {
+            stop,
+            servers,
+            tasks,
+            drained,
+            lanes,
+            proxies,
+            reload,
+            trail,
+            ledger,
+            state,
+            ..
+        } = self;
         stop.send_replace(true);
         let everything = async {
             for server in servers {
@@ -312,6 +201,7 @@ impl Running {
                     tracing::error!(%fault, "a nonce mark could not be written");
                 }
             }
+            ledger.close().await;
             trail.close().await;
         };
         if tokio::time::timeout(LAST_WRITES, closing).await.is_err() {
@@ -322,6 +212,15 @@ impl Running {
         drop(state);
         in_time
     }
+}
+
+/// Every upstream, served.
+#[derive(Default)]
+struct Served {
+    addresses: Vec<(String, Bound)>,
+    servers: Vec<JoinHandle<()>>,
+    proxies: Vec<Arc<Proxy>>,
+    lanes: Vec<Tended>,
 }
 
 /// What every upstream is made of.
@@ -335,6 +234,30 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    /// Opens every listener.
+    async fn serve_all(
+        &self,
+        rings: &[Rings],
+        clocks: Vec<Arc<ServerClock>>,
+        tasks: &Tasks,
+        stop: &watch::Sender<bool>,
+    ) -> Result<Served, StartError> {
+        let crowd = Crowd::new(process::open_files());
+        let mut served = Served::default();
+        for ((upstream, rings), clock) in self.config.upstreams.iter().zip(rings).zip(clocks) {
+            let proxy = Arc::new(self.proxy(upstream, rings, clock, tasks.clone())?);
+            served.lanes.extend(lanes_of(rings).map(|lane| tend(lane, &proxy)));
+            for listen in &upstream.listen {
+                let listener = Listener::open(listen).await?;
+                served.addresses.push((upstream.name.clone(), listener.bound()?));
+                served.servers.push(serve(listener, &crowd, Arc::clone(&proxy), stop));
+            }
+            task::spawn("first answer", learn_the_time(Arc::clone(&proxy), stop.subscribe()));
+            served.proxies.push(proxy);
+        }
+        Ok(served)
+    }
+
     /// The keys of every upstream. A key whose marks are damaged gets no lane; without any lane there is
     /// no start.
     fn all_rings(&self, clocks: &[Arc<ServerClock>]) -> Result<Vec<Rings>, StartError> {
