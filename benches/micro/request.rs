@@ -14,6 +14,7 @@ pub(crate) fn all(c: &mut Criterion) {
     routes(c);
     identities(c);
     decisions(c);
+    limits(c);
     replays(c);
 }
 
@@ -100,6 +101,32 @@ fn decisions(c: &mut Criterion) {
         let permit = clients.decide(&caller, read.clone()).unwrap();
         assert_eq!(permit.operation(), "withdraw_crypto_v1");
         c.bench_function(&format!("policy/a withdrawal, {n_addresses} addresses"), |b| {
+            let one = || read.clone();
+            b.iter_batched(one, |read| clients.decide(&caller, read), BatchSize::SmallInput);
+        });
+    }
+}
+
+/// A client with a hundred grants of every kind.
+fn limits(c: &mut Criterion) {
+    let address = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+    let clients = Clients::limited("btcusd", address);
+    let caller = clients.identify(&bot::with_token(0)).unwrap();
+    let order = |side: &str| {
+        format!(
+            r#"{{"symbol":"btcusd","amount":"0.12345678","price":"64999.99","side":"{side}","type":"exchange limit","options":["maker-or-cancel"]}}"#
+        )
+    };
+    let withdrawal = format!(r#"{{"address":"{address}","amount":"1.5"}}"#);
+    for (what, path, body) in [
+        ("a buy", "/v1/order/new", order("buy")),
+        ("a sell", "/v1/order/new", order("sell")),
+        ("a withdrawal", "/v1/withdraw/btc", withdrawal),
+        ("a read", "/v1/balances", String::new()),
+    ] {
+        let read = Catalogue::new().read(path, &bot::with_token(0), body.as_bytes()).unwrap();
+        assert!(clients.decide(&caller, read.clone()).is_some(), "{what}");
+        c.bench_function(&format!("policy/100 grants, {what}"), |b| {
             let one = || read.clone();
             b.iter_batched(one, |read| clients.decide(&caller, read), BatchSize::SmallInput);
         });

@@ -23,6 +23,7 @@ pub use self::budgets::Budgets;
 use crate::call::{Call, ClientId, Freeze, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};
 use crate::config::{Client, LogFormat, Proof};
+use crate::decimal::Decimal;
 use crate::diagnose::{self, Evidence, Report, annotate, read_body};
 use crate::inbound::{self, Directory, Framing, Peer};
 use crate::journal::trail::Trail;
@@ -32,7 +33,10 @@ use crate::nonce::{
     Keep, Keeping, Kept, Lane, Mode, Next, Nonce, Reading, ServerClock, Setting, Unit, Verdict,
 };
 use crate::observe::{Lines, Log, Metrics, Observer};
-use crate::policy::{self, Case, Destination, Grant, KeyFacts};
+use crate::policy::{
+    self, Case, DayLimits, Destination, Grant, KeyFacts, OrderType, Orders, Quote, Side,
+    TimeInForce,
+};
 use crate::provider::{self, Answer, Asked, Provider, Route, Routes, bench_sign};
 use crate::secret::{Credential, TokenHash};
 use crate::task;
@@ -232,6 +236,35 @@ impl Clients {
         Self { directory, grant }
     }
 
+    /// The same, where each holds a hundred grants of every kind: symbols, operations, destinations,
+    /// and limits of as many currencies. The last of the symbols is `symbol`.
+    #[must_use]
+    pub fn limited(symbol: &str, address: &str) -> Self {
+        const N: usize = 100;
+        let Self { directory, mut grant } = Self::withdrawing(N, address);
+        let symbols = (1..N).map(|n| format!("c{n}usd")).chain([symbol.to_owned()]);
+        let most = || Decimal::parse("1000000.5").expect("a plain decimal");
+        let table = |known: &str| {
+            let all = (1..N).map(|n| format!("c{n}")).chain([known.to_owned()]);
+            all.map(|it| (it, most())).collect()
+        };
+        grant.operations = (0..N).map(|n| format!("operation_{n}")).collect();
+        grant.scopes.extend(Scope::ALL);
+        for entry in &mut grant.withdrawals {
+            entry.max_per_day = Some(most());
+        }
+        grant.orders = Some(Orders {
+            symbols: Some(symbols.collect()),
+            sides: Some(Side::ALL.iter().copied().collect()),
+            types: Some(OrderType::ALL.iter().copied().collect()),
+            time_in_force: Some(TimeInForce::ALL.iter().copied().collect()),
+            max_amount: table("btc"),
+            max_notional: table("usd"),
+            day: DayLimits { max_notional_per_day: table("usd"), ..DayLimits::default() },
+        });
+        Self { directory, grant }
+    }
+
     #[must_use]
     pub fn token(n: usize) -> String {
         format!("gd_{n:043}")
@@ -255,7 +288,11 @@ impl Clients {
     #[must_use]
     pub fn decide(&self, caller: &Caller, read: Read) -> Option<Permit> {
         let (grant, key, who) = (&self.grant, KeyFacts::default(), &caller.0.who);
-        let case = Case { grant, key, who, freeze: Freeze::No, quote: None };
+        let price = || Decimal::parse("65000.01").expect("a plain decimal");
+        // Made anew as the pipeline would: a ticker is read for the orders that it decides on.
+        let quote =
+            policy::wants_quote(grant, &read.0).map(|_| Quote { bid: price(), ask: price() });
+        let case = Case { grant, key, who, freeze: Freeze::No, quote: quote.as_ref() };
         policy::decide(&case, read.0).ok().map(Permit)
     }
 }

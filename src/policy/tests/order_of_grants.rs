@@ -75,10 +75,10 @@ impl Step {
                 }
             }
             Self::Target(name) => {
-                grant.transfers.iter_mut().for_each(|it| drop(it.to.insert(name.to_owned())));
+                grant.transfers.iter_mut().for_each(|it| it.to.extend([name.to_owned()]));
             }
             Self::Bank(name) => {
-                grant.transfers.iter_mut().for_each(|it| drop(it.banks.insert(name.to_owned())));
+                grant.transfers.iter_mut().for_each(|it| it.banks.extend([name.to_owned()]));
             }
             Self::Symbol(word) => more(&mut orders.symbols, word.map(str::to_owned)),
             Self::Side(word) => more(&mut orders.sides, word),

@@ -85,6 +85,11 @@ fn five_hundred_and_one_is_not_five_hundred() {
         says(&grant, None, &[("price", odd)], "is read by `orders.max_notional` and is no plain");
         says(&grant, None, &[("amount", odd)], "is read by `orders.max_notional` and is no plain");
     }
+}
+
+#[test]
+fn no_other_spelling_gets_round_a_limit() {
+    let grant = dollars();
     // An escape is the digit that it stands for.
     says(&grant, None, &[("price", r#""\u0035\u0030\u0031""#)], "is for 501 usd");
     sent(&grant, None, &order(&[]).replace('}', r#","price":"501"}"#), "stands twice");
