@@ -150,5 +150,7 @@ pub(crate) fn free(permit: Permit) -> Admission {
     Admission { permit, would: None, ticket: None }
 }
 
+#[cfg(all(test, model))]
+mod model;
 #[cfg(test)]
 mod tests;

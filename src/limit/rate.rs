@@ -6,8 +6,8 @@
 //! 2. Who is refused hears the first moment at which the same call would pass, and spends nothing.
 //! 3. A rate that changes takes along what was spent: a reload refills nothing.
 //!
-//! Ours, because `governor` (0.10) stands on an older `hashbrown` than hyper's `indexmap`, builds only
-//! with `parking_lot` and timers of its own, and reads `now` from a clock that it keeps.
+//! Ours, because `governor` (0.10) brings an older `hashbrown` than hyper's `indexmap` does, and reads
+//! `now` from a clock that it keeps instead of being told.
 
 use std::time::Duration;
 

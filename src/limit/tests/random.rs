@@ -302,7 +302,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
-    fn counts_like_the_model_and_never_lets_more_through(
+    fn counts_as_counted_afresh_and_never_lets_more_through(
         steps in prop::collection::vec(step(), 1..120),
     ) {
         let mut run = Run::new();
