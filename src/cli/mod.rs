@@ -83,7 +83,8 @@ enum Command {
         json: bool,
     },
     /// The audit trail: look at it, prove it, take it elsewhere.
-    Audit(audit::AuditArgs),
+    #[command(subcommand)]
+    Audit(Box<audit::AuditCommand>),
     /// What clients may do.
     #[command(subcommand)]
     Policy(Box<policy::PolicyCommand>),
@@ -141,7 +142,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
         Command::Simulate(args) => on(Runtime::new(), simulate::run(args)),
         Command::Healthcheck(place) => healthcheck::check(&place, &logging),
         Command::Catalog { json } => catalog::print(json),
-        Command::Audit(args) => audit::run(args, &logging),
+        Command::Audit(command) => audit::run(*command, &logging),
         Command::Policy(command) => policy::run(*command, &logging),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -21,6 +21,8 @@ use crate::clock::{Clock, Ulid};
 use crate::diagnose::{Context, Finding};
 use crate::journal::trail::{self, Trail, TrailFault};
 use crate::nonce::Nonce;
+use crate::policy::{Denial, Permit};
+use crate::refusal::Refusal;
 
 use self::audit::Event;
 
@@ -81,7 +83,7 @@ pub(crate) struct Facts {
     pub(crate) cause: Option<&'static str>,
     /// Of the policy: `allowed`, `refused`, `observed`; empty before it has decided.
     pub(crate) decision: &'static str,
-    /// The setting that decided.
+    /// The setting that decided; of what is observed, the one that would have refused it.
     pub(crate) rule: Option<String>,
     /// The version of the policy; empty where nobody says.
     pub(crate) policy: Arc<str>,
@@ -146,8 +148,37 @@ impl Record {
         }
     }
 
+    /// What the policy said, and what an order is worth by it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the path of a request"))]
+    pub(crate) fn permitted(&mut self, permit: &Permit) {
+        let facts = &mut self.facts;
+        match permit.would_refuse() {
+            None => {
+                facts.decision = "allowed";
+                facts.rule = Some(permit.rule().to_string());
+            }
+            Some(denial) => {
+                facts.decision = "observed";
+                facts.rule = Some(denial.rule().to_string());
+                facts.would_refuse = Some(Refusal::Denied(denial.clone()).finding().cause.code());
+            }
+        }
+        let share = permit.share().order.as_ref().filter(|it| !it.quote.is_empty());
+        if let (Some(details), Some(share)) = (&mut facts.details, share) {
+            details.currency = Some(share.quote.clone());
+            details.notional = Some(share.unit_price.times(&share.amount).to_string());
+        }
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the path of a request"))]
+    pub(crate) fn denied(&mut self, denial: &Denial) {
+        self.facts.decision = "refused";
+        self.facts.rule = Some(denial.rule().to_string());
+    }
+
     /// Tells the trail that the call is about to be sent. Whoever sends it waits for
     /// [`Intent::written`] first.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the path of a request"))]
     pub(crate) fn intend(&mut self, call: &Call) -> Intent {
         let trail = self.observer.trail.clone();
         if trail.is_on() && call.effect.mutates() {
@@ -205,6 +236,7 @@ impl Intent {
     ///
     /// # Errors
     /// If it is not: the call must not be sent.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the path of a request"))]
     pub(crate) fn written(&self) -> impl Future<Output = Result<(), TrailFault>> + Send + use<> {
         self.trail.written()
     }

@@ -16,14 +16,14 @@ use crate::journal::trail::{self, Lines};
 const PAUSE: Duration = Duration::from_millis(200);
 
 pub(super) fn print(
-    dir: PathBuf,
+    dir: &Path,
     filter: &Filter,
     window: &Window,
     json: bool,
 ) -> Result<ExitCode, Ended> {
     let mut answer = Answer::new();
     let mut last = Last::new(filter.limit, "", &mut answer);
-    let n_unread = each(&dir, filter, window, |told| last.put(shown(told, json)))?;
+    let n_unread = each(dir, filter, window, |told| last.put(shown(told, json)))?;
     last.end()?;
     answer.flush()?;
     tell_unread(n_unread);
