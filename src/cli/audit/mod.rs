@@ -93,7 +93,7 @@ impl Place {
                 Ok(config.state_dir.join(FOLDER))
             }
             Err(problems) => {
-                fault(&problems, Some("`--state-dir` finds the trail without a configuration"));
+                fault(&problems, None);
                 Err(ExitCode::from(USAGE))
             }
         }
