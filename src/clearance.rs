@@ -99,9 +99,11 @@ impl Proxy {
             record.judged(&spent.rule());
             self.look_again(spent, &client.key, account.clone());
         })?;
-        let denial = admission.permit().would_refuse().cloned().map(Refusal::from);
-        let would = denial.or_else(|| admission.would_refuse().cloned().map(Refusal::from));
-        record.allowed(&admission, would.map(|it| it.finding().cause.code()));
+        let cause = |refusal: Refusal| refusal.finding().cause.code();
+        let denial = admission.permit().would_refuse();
+        let denial = denial.map(|it| (it.rule(), cause(it.clone().into())));
+        let spent = || admission.would_refuse().map(|it| (it.rule(), cause(it.clone().into())));
+        record.allowed(&admission, denial.or_else(spent));
         Ok(admission)
     }
 

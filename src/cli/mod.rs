@@ -95,7 +95,8 @@ enum Command {
         json: bool,
     },
     /// The audit trail: look at it, prove it, take it elsewhere.
-    Audit(audit::AuditArgs),
+    #[command(subcommand)]
+    Audit(Box<audit::AuditCommand>),
     /// What clients may do.
     #[command(subcommand)]
     Policy(Box<policy::PolicyCommand>),
@@ -157,7 +158,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
         Command::Thaw(args) => freeze::thaw(args, &logging),
         Command::Reload(args) => freeze::reload(&args, &logging),
         Command::Catalog { json } => catalog::print(json),
-        Command::Audit(args) => audit::run(args, &logging),
+        Command::Audit(command) => audit::run(*command, &logging),
         Command::Policy(command) => policy::run(*command, &logging),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -83,7 +83,7 @@ pub(crate) struct Facts {
     pub(crate) cause: Option<&'static str>,
     /// Of the policy: `allowed`, `refused`, `observed`; empty before it has decided.
     pub(crate) decision: &'static str,
-    /// The setting that decided.
+    /// The setting that decided; of what is observed, the one that would have refused it.
     pub(crate) rule: Option<String>,
     /// The version of the policy; empty where nobody says.
     pub(crate) policy: Arc<str>,
@@ -159,11 +159,19 @@ impl Record {
         self.facts.decision = "refused";
     }
 
-    /// Takes in that it may be sent, and with which cause it would be refused, were its client not only
-    /// observed.
-    pub(crate) fn allowed(&mut self, admission: &Admission, would_refuse: Option<&'static str>) {
-        self.facts.decision = if would_refuse.is_some() { "observed" } else { "allowed" };
-        self.facts.would_refuse = would_refuse;
+    /// Takes in that it may be sent, and by which setting and with which cause it would be refused, were
+    /// its client not only observed.
+    pub(crate) fn allowed(
+        &mut self,
+        admission: &Admission,
+        would_refuse: Option<(Rule, &'static str)>,
+    ) {
+        self.facts.decision = "allowed";
+        if let Some((rule, cause)) = would_refuse {
+            self.facts.decision = "observed";
+            self.facts.rule = Some(rule.to_string());
+            self.facts.would_refuse = Some(cause);
+        }
         let order = admission.permit().share().order.as_ref();
         if let (Some(share), Some(details)) = (order, &mut self.facts.details) {
             details.worth(share);
@@ -185,6 +193,7 @@ impl Record {
 
     /// Tells the trail that the call is about to be sent. Whoever sends it waits for
     /// [`Intent::written`] first.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the path of a request"))]
     pub(crate) fn intend(&mut self, call: &Call) -> Intent {
         let trail = self.observer.trail.clone();
         if trail.is_on() && call.effect.mutates() {
@@ -242,6 +251,7 @@ impl Intent {
     ///
     /// # Errors
     /// If it is not: the call must not be sent.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the path of a request"))]
     pub(crate) fn written(&self) -> impl Future<Output = Result<(), TrailFault>> + Send + use<> {
         self.trail.written()
     }

@@ -13,6 +13,8 @@ use std::io;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -22,14 +24,8 @@ use super::{Logging, USAGE, on, one_thread};
 use crate::config::{self, Loaded, Overrides};
 use crate::journal::trail::{self, FOLDER, Lines, Part};
 
-#[derive(Args, Debug)]
-pub(super) struct AuditArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Debug, Subcommand)]
-enum What {
+pub(super) enum AuditCommand {
     /// Print lines of the trail.
     Show {
         #[command(flatten)]
@@ -63,7 +59,7 @@ enum What {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// One array.
     Json,
     /// RFC 4180, with a line of names first.
@@ -97,24 +93,24 @@ impl Place {
                 Ok(config.state_dir.join(FOLDER))
             }
             Err(problems) => {
-                fault(&problems, Some("`--state-dir` finds the trail without a configuration"));
+                fault(&problems, None);
                 Err(ExitCode::from(USAGE))
             }
         }
     }
 }
 
-pub(super) fn run(args: AuditArgs, logging: &Logging) -> ExitCode {
-    match args.what {
-        What::Show { filter, follow, json, place } => within(&place, logging, |dir| {
+pub(super) fn run(command: AuditCommand, logging: &Logging) -> ExitCode {
+    match command {
+        AuditCommand::Show { filter, follow, json, place } => within(&place, logging, |dir| {
             let window = filter.window()?;
             if follow {
                 return Ok(on(one_thread(), show::follow(dir, filter, window, json)));
             }
-            show::print(dir, &filter, &window, json)
+            show::print(&dir, &filter, &window, json)
         }),
-        What::Verify { from, place } => within(&place, logging, |dir| verify(&dir, from)),
-        What::Export { format, filter, place } => {
+        AuditCommand::Verify { from, place } => within(&place, logging, |dir| verify(&dir, from)),
+        AuditCommand::Export { format, filter, place } => {
             within(&place, logging, |dir| export::print(&dir, &filter, &filter.window()?, format))
         }
     }
@@ -169,8 +165,20 @@ fn ended(dir: &Path, outcome: Result<ExitCode, Ended>) -> ExitCode {
     }
 }
 
+/// `head` may be written in the very moment that it is read: what is wrong with it must stay so.
+fn settled(dir: &Path, from: u64) -> io::Result<Result<trail::Sound, trail::Broken>> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    for _ in 0..3 {
+        match trail::verify(dir, from)? {
+            Err(broken) if matches!(broken.what, trail::What::Head(_)) => thread::sleep(PAUSE),
+            said @ (Ok(_) | Err(_)) => return Ok(said),
+        }
+    }
+    trail::verify(dir, from)
+}
+
 fn verify(dir: &Path, from: u64) -> Result<ExitCode, Ended> {
-    match trail::verify(dir, from)? {
+    match settled(dir, from)? {
         Ok(sound) => {
             let trail::Sound { n_files, n_lines, first, last, told, unfinished } = sound;
             data(&format!("ok: lines {n_lines} (seq {first} to {last}), files {n_files}\n"));

@@ -1,9 +1,11 @@
 //! `audit show`: a readable line for each line, or the lines as they are; and those still to come.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use super::super::say::Answer;
@@ -16,14 +18,14 @@ use crate::journal::trail::{self, Lines};
 const PAUSE: Duration = Duration::from_millis(200);
 
 pub(super) fn print(
-    dir: PathBuf,
+    dir: &Path,
     filter: &Filter,
     window: &Window,
     json: bool,
 ) -> Result<ExitCode, Ended> {
     let mut answer = Answer::new();
     let mut last = Last::new(filter.limit, "", &mut answer);
-    let n_unread = each(&dir, filter, window, |told| last.put(shown(told, json)))?;
+    let n_unread = each(dir, filter, window, |told| last.put(shown(told, json)))?;
     last.end()?;
     answer.flush()?;
     tell_unread(n_unread);
@@ -36,24 +38,36 @@ pub(super) async fn follow(dir: PathBuf, filter: Filter, window: Window, json: b
         Ok(ends) => ends,
         Err(fault) => return ended(&dir, Err(fault.into())),
     };
-    let following = async {
+    let shown = dir.clone();
+    // Reading blocks; a signal does not wait for it.
+    let following = tokio::task::spawn_blocking(move || read_on(&dir, &filter, &window, json));
+    tokio::select! {
+        broken = following => {
+            let broken = broken.unwrap_or_else(|fault| io::Error::other(fault.to_string()));
+            ended(&shown, Err(broken.into()))
+        }
+        end = ends.wait() => end.exit_code(),
+    }
+}
+
+/// Goes on until it cannot.
+fn read_on(dir: &Path, filter: &Filter, window: &Window, json: bool) -> io::Error {
+    let follow = || {
         let mut answer = Answer::new();
-        let mut tail = Tail::new(&dir, &filter, &window)?;
+        let mut tail = Tail::new(dir, filter, window)?;
         let mut last = Last::new(filter.limit, "", &mut answer);
         tail.read(|told| last.put(shown(told, json)))?;
         last.end()?;
         loop {
             answer.flush()?;
-            tokio::time::sleep(PAUSE).await;
+            thread::sleep(PAUSE);
             tail.read(|told| answer.put(&shown(told, json)))?;
         }
     };
-    tokio::select! {
-        broken = following => {
-            let broken: Result<ExitCode, io::Error> = broken;
-            ended(&dir, broken.map_err(Ended::from))
-        }
-        end = ends.wait() => end.exit_code(),
+    let endless: io::Result<Infallible> = follow();
+    match endless {
+        Ok(never) => match never {},
+        Err(fault) => fault,
     }
 }
 

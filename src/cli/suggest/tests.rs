@@ -61,12 +61,12 @@ fn order(symbol: &str, side: &str, amount: &str, rest: &str) -> String {
 
 const DAY: u64 = 86_400;
 
-#[tokio::test]
-async fn a_trader_who_withdraws() {
+/// Of a trader who withdraws.
+fn calls() -> Vec<(u64, String)> {
     let observed = |line: String| line.replace("\"allowed\"", "\"observed\"");
     let refused = |line: String| line.replace("\"allowed\"", "\"refused\"");
     let withdrawal = r#""currency":"BTC","network":"Bitcoin","address":"bc1q\"","memo":"7""#;
-    let lines = [
+    vec![
         (0, call("balances", "balances:read", r#""account":"primary""#)),
         (
             1,
@@ -89,8 +89,12 @@ async fn a_trader_who_withdraws() {
         ),
         (DAY + 7, call("history", "history:read", "").replace("\"bot\"", "\"other\"")),
         (DAY + 8, call("history", "history:read", "").replace("request", "intent")),
-    ];
-    let text = suggested(&lines).await;
+    ]
+}
+
+#[tokio::test]
+async fn a_trader_who_withdraws() {
+    let text = suggested(&calls()).await;
     let operation = r#"operations = ["instant_execute"]"#;
     let expected = r#"# What the client "bot" did in 10 calls,
 # the first at 2026-11-21T00:00:00.000000Z, the last at 2026-11-22T00:00:04.000000Z.

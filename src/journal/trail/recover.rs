@@ -24,6 +24,9 @@ pub(super) struct Found {
     pub(super) notes: Vec<String>,
 }
 
+/// What a note says beside its name.
+type Said = Vec<(&'static str, String)>;
+
 /// The end of a file.
 struct End {
     file: File,
@@ -81,11 +84,7 @@ pub(super) fn recover(dir: &Path, clock: Arc<dyn Clock>, most: u64) -> io::Resul
 }
 
 /// How the end agrees with `head`.
-fn compared(
-    found: Option<&head::Read>,
-    last: &Anchor,
-    is_new: bool,
-) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
+fn compared(found: Option<&head::Read>, last: &Anchor, is_new: bool) -> Vec<(&'static str, Said)> {
     let Some(found) = found else {
         let missing = ("head", vec![("why", "it is not there".to_owned())]);
         return if is_new { Vec::new() } else { vec![missing] };

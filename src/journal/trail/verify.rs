@@ -137,8 +137,7 @@ impl Walk<'_> {
     fn file(&mut self, part: &Part, is_last: bool) -> io::Result<Result<(), Broken>> {
         let mut lines = Lines::open(&part.path)?;
         self.place = (part.path.clone(), 0);
-        loop {
-            let Some(raw) = lines.next()? else { break };
+        while let Some(raw) = lines.next()? {
             self.place.1 += 1;
             let expected = self.expected();
             if !raw.ended {
@@ -224,12 +223,15 @@ impl Walk<'_> {
 
 /// What a wrong number means, as the line after it shows.
 fn named(what: What, expected: u64, next: Option<u64>) -> What {
-    match what {
-        What::Missing { last } if next == Some(expected) => What::Swapped { with: last + 1 },
-        // The line after it is the right one: it is this one's number that is wrong.
-        What::Missing { .. } | What::Repeated { .. } if next == Some(expected + 1) => What::Changed,
-        other => other,
+    let is_next = |seq: u64| next == Some(seq);
+    if let What::Missing { last } = what
+        && is_next(expected)
+    {
+        return What::Swapped { with: last + 1 };
     }
+    // The line after it is the right one: it is this one's number that is wrong.
+    let wrong = matches!(what, What::Missing { .. } | What::Repeated { .. });
+    if wrong && is_next(expected + 1) { What::Changed } else { what }
 }
 
 /// Whether a line that has no end yet may be one that is being written.

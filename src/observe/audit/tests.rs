@@ -11,13 +11,15 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 use super::*;
-use crate::call::{self, Effect, Order, Scope, Transfer, Withdrawal};
+use crate::call::{self, Effect, Freeze, Identified, Order, Scope, Transfer, Withdrawal};
 use crate::clock::{ManualClock, Ulid};
-use crate::diagnose::{Cause, Confidence, DecidedBy, Finding, Retry};
+use crate::decimal::Decimal;
 use crate::journal::log::Durability;
 use crate::journal::trail::{FOLDER, Lines, Trail, parts, verify};
 use crate::json::Object;
 use crate::observe::{Metrics, Observer};
+use crate::policy::{Case, Denial, Grant, KeyFacts, Mode, Orders, Permit, decide};
+use crate::refusal::Refusal;
 
 const NOW: UnixMicros = UnixMicros(1_795_219_200_000_000);
 
@@ -294,17 +296,7 @@ async fn a_change_is_told_before_and_after_whatever_becomes_of_it() {
         let balances = call::example("balances", Some(Scope::BalancesRead), Effect::Read);
         read.call(&balances);
         drop(read.intend(&balances));
-        let finding = Finding {
-            cause: Cause::ScopeMissing,
-            decided_by: DecidedBy::Proxy,
-            confidence: Confidence::Certain,
-            line: String::new(),
-            evidence: Vec::new(),
-            fix: Vec::new(),
-            resolution: "",
-            retry: Retry::Never,
-        };
-        read.finding(&finding);
+        read.finding(&Refusal::Replay.finding());
         read.finish(http::StatusCode::FORBIDDEN, Outcome::NotSent);
     })
     .await;
@@ -339,6 +331,73 @@ async fn a_change_is_told_before_and_after_whatever_becomes_of_it() {
     ] {
         assert!(metrics.contains(expected), "{expected}\n{metrics}");
     }
+}
+
+/// A client that may trade for 100 dollars.
+fn decided(observes: bool, amount: &str) -> (Call, Result<Permit, Denial>) {
+    let mut grant = Grant::of([Scope::OrdersCreate]);
+    let most = Decimal::parse("100").unwrap();
+    let max_notional = [("usd".to_owned(), most)].into();
+    grant.orders = Some(Orders { max_notional, ..Orders::default() });
+    grant.mode = if observes { Mode::Observe } else { Mode::Enforce };
+    let text = |it: &str| Some(it.to_owned());
+    let mut call = order();
+    call.order = Some(Box::new(Order {
+        symbol: text("btcusd"),
+        side: text("buy"),
+        kind: text("exchange limit"),
+        amount: text(amount),
+        price: text("0.5"),
+        client_order_id: text("mine"),
+        ..Order::default()
+    }));
+    let who = Identified::proven(ClientId::new("bot"), Identity::Token);
+    let key = KeyFacts::default();
+    let case = Case { grant: &grant, key, who: &who, freeze: Freeze::No, quote: None };
+    (call.clone(), decide(&case, call))
+}
+
+#[tokio::test]
+async fn what_the_policy_said() {
+    let (lines, _) = told(|observer| {
+        for (observes, amount) in [(false, "200"), (false, "200.1"), (true, "200.1")] {
+            let (call, said) = decided(observes, amount);
+            let mut record = observer.begin("POST", "127.0.0.1".parse().unwrap());
+            record.call(&call);
+            match &said {
+                Ok(permit) => record.permitted(permit),
+                Err(denial) => record.denied(denial),
+            }
+            record.finish(http::StatusCode::OK, Outcome::Executed);
+        }
+    })
+    .await;
+    let words = ["decision", "rule", "would_refuse", "currency", "notional", "client_order_id"];
+    let said = |n: usize| words.map(|name| lines[n][name].as_str().unwrap_or("-")).join(" | ");
+    assert_eq!(said(1), "allowed | scopes: orders:create | - | usd | 100 | mine");
+    assert_eq!(said(2), "refused | orders.max_notional.usd | - | - | - | mine");
+    assert_eq!(
+        said(3),
+        "observed | orders.max_notional.usd | order-too-large | usd | 100.05 | mine"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_its_intent_is_written() {
+    let dir = std::env::temp_dir().join(format!("geminid-intent-{}", Ulid::new(NOW).as_str()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let clock: Arc<ManualClock> = Arc::new(ManualClock::new(NOW));
+    let ended = Trail::start(&dir, Durability::Interval, clock.clone()).unwrap();
+    ended.clone().close().await;
+    for (trail, is_written) in [(Trail::off(), true), (ended, false)] {
+        let metrics = Metrics::new(&trail);
+        let observer = Arc::new(Observer { clock: clock.clone(), metrics, trail });
+        let mut record = observer.begin("POST", "127.0.0.1".parse().unwrap());
+        record.call(&order());
+        let written = record.intend(&order()).written().await;
+        assert_eq!(written.is_ok(), is_written, "{written:?}");
+    }
+    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[tokio::test]

@@ -14,12 +14,13 @@ const MOST: u64 = 2_000;
 #[test]
 fn files_follow_each_other_and_starts_leave_no_gap() {
     let dir = Dir::new();
+    // It ends without a word, as by `kill -9`.
+    let mut killed = Vec::new();
     for round in 1..=10 {
         let mut found = found(&dir.0, MOST);
         assert_eq!(told(&found), Vec::<&str>::new(), "{round}");
         put(&mut found.paper, 7);
-        // It ends without a word, as by `kill -9`.
-        std::mem::forget(found.paper);
+        killed.push(found.paper);
         let sound = dir.verify().unwrap();
         assert_eq!((sound.told.len(), sound.unfinished), (0, false));
         assert_eq!(
@@ -78,7 +79,7 @@ fn lines_that_head_knows_and_nobody_has_are_told() {
         assert_eq!(fs::read(dir.0.join(head::NAME)).unwrap(), head, "{length}");
         again.paper.write(&again.notes.clone()).unwrap();
         let sound = dir.verify().unwrap();
-        assert_eq!(sound.last as usize, last + again.notes.len(), "{length}");
+        assert_eq!(sound.last, (last + again.notes.len()) as u64, "{length}");
         assert!(sound.told.iter().any(|it| it.contains(&expected)), "{length}");
         drop(again);
         fs::write(&path, &bytes).unwrap();

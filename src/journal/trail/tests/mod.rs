@@ -51,8 +51,8 @@ pub(super) fn found(dir: &Path, most: u64) -> Found {
 
 /// What the notes of a start say.
 pub(super) fn told(found: &Found) -> Vec<&str> {
-    let rest = |it: &'_ str| it.split_once(r#""note":""#).map_or(0, |(before, _)| before.len() + 8);
-    found.notes.iter().map(|it| &it[rest(it)..]).collect()
+    let told = |it: &'_ str| it.split_once(r#""note":""#).unwrap().1.len();
+    found.notes.iter().map(|it| it.get(it.len() - told(it)..).unwrap()).collect()
 }
 
 pub(super) fn line(n: usize) -> String {
