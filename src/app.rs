@@ -69,7 +69,7 @@ struct Tended {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("cannot listen on {0}")]
-    Listen(#[from] Unbound),
+    Listen(Unbound),
     #[error("the operator token cannot be written: {0}")]
     Token(io::Error),
     #[error("cannot start a thread: {0}")]
@@ -144,6 +144,12 @@ fn way_out(keys: &[DamagedKey]) -> String {
          exchange is then asked anew how the key counts",
         all.join(", ")
     )
+}
+
+impl From<Unbound> for StartError {
+    fn from(fault: Unbound) -> Self {
+        Self::Listen(fault)
+    }
 }
 
 impl From<StateError> for StartError {

@@ -313,9 +313,7 @@ fn denied(it: &Denial) -> Answered {
             Cause::ScopeMissing,
             "add the scope, or the operation's name, to the client in proxy.toml",
         ),
-        Denial::Account { .. } => {
-            (Cause::AccountRefused, "add the account to the client's `accounts`")
-        }
+        Denial::Account { .. } => (Cause::AccountRefused, "add it to the client's `accounts`"),
         Denial::Withdrawal { .. } => (
             Cause::WithdrawalRefused,
             "add the destination under `[[clients.withdrawals]]`, if it is meant",

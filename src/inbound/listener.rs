@@ -22,7 +22,6 @@ use crate::message::Body;
 use crate::task::Tasks;
 
 /// A bound listener.
-#[derive(Debug)]
 pub(crate) struct Listener(Kind);
 
 enum Kind {
@@ -41,7 +40,6 @@ pub(crate) enum Bound {
 }
 
 /// A connection that came in, and who is at its other end.
-#[derive(Debug)]
 pub(super) struct Accepted {
     stream: Stream,
     pub(super) peer: Peer,
@@ -103,17 +101,6 @@ impl From<TcpListener> for Listener {
     }
 }
 
-impl fmt::Debug for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(listener) => listener.fmt(f),
-            // What it answers with holds a private key.
-            Self::Tls(listener, _) => f.debug_tuple("Tls").field(listener).finish_non_exhaustive(),
-            Self::Unix(_, file) => file.fmt(f),
-        }
-    }
-}
-
 impl Accepted {
     /// Serves it in a task. One for each kind of stream, so that plain TCP pays nothing for the others.
     pub(super) fn begin<H, F>(
@@ -139,15 +126,6 @@ impl Accepted {
                 connections.spawn("unix connection", connect(stream, seated, handle, stop))
             }
         });
-    }
-}
-
-impl fmt::Debug for Stream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(stream) | Self::Tls(stream, _) => stream.fmt(f),
-            Self::Unix(stream) => stream.fmt(f),
-        }
     }
 }
 

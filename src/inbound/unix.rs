@@ -1,19 +1,21 @@
 //! Unix sockets: their files, and who is at the other end.
 //!
 //! 1. What a dead process left is replaced, what a living one serves is not, and what is no socket, a
-//!    link among it, is never touched.
+//!    link among it, is never touched. Two that start at one moment take turns, so that neither takes
+//!    the other's, on which nobody listens yet, for a dead one.
 //! 2. Nobody connects before mode and group are what they should be: until `listen` is called, whoever
 //!    tries is refused. The umask, which all threads share, plays no part.
 //! 3. The file goes when the listener goes, if it is still the one that was made.
 //! 4. Who can put another socket in its place gets what bots send: a folder that everyone can write to
 //!    is refused, unless it is sticky.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use super::peer::Peer;
@@ -23,6 +25,8 @@ use crate::config;
 const BACKLOG: u32 = 1_024;
 /// A living process takes a connection at once; one that is stopped does not.
 const ANSWER: Duration = Duration::from_secs(1);
+/// How often, and how many times, another start in the same folder is waited for.
+const TURN: (Duration, u32) = (Duration::from_millis(20), 100);
 
 /// A socket file of ours, until this is dropped.
 #[derive(Debug)]
@@ -35,8 +39,8 @@ pub(super) struct SocketFile {
 /// Why nothing listens.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unbound {
-    #[error(transparent)]
-    System(#[from] io::Error),
+    #[error("{0}")]
+    System(io::Error),
     #[error("{}: {fault}", path.display())]
     Path { path: PathBuf, fault: io::Error },
     #[error("{}: there is no folder {}", path.display(), folder.display())]
@@ -52,6 +56,12 @@ pub(crate) enum Unbound {
     Taken { path: PathBuf, owner: String },
     #[error("{}: cannot be given to group {group}: {fault}", path.display())]
     Group { path: PathBuf, group: u32, fault: io::Error },
+}
+
+impl From<io::Error> for Unbound {
+    fn from(fault: io::Error) -> Self {
+        Self::System(fault)
+    }
 }
 
 impl Unbound {
@@ -86,7 +96,7 @@ pub(super) async fn bind(
 ) -> Result<(UnixListener, SocketFile), Unbound> {
     let path = &socket.path;
     let failed = |fault| Unbound::Path { path: path.clone(), fault };
-    check_folder(path)?;
+    let _turn = turn_in(&check_folder(path)?).await;
     clear(path).await?;
     let bound = UnixSocket::new_stream().and_then(|it| it.bind(path).map(|()| it));
     let bound = bound.map_err(failed)?;
@@ -102,7 +112,8 @@ pub(super) async fn bind(
     Ok((bound.listen(BACKLOG).map_err(failed)?, file))
 }
 
-fn check_folder(path: &Path) -> Result<(), Unbound> {
+/// The folder of a socket, if it is a good one.
+fn check_folder(path: &Path) -> Result<PathBuf, Unbound> {
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     let (path, folder) = (path.to_owned(), folder.to_owned());
@@ -117,7 +128,21 @@ fn check_folder(path: &Path) -> Result<(), Unbound> {
     if mode & 0o1002 == 0o0002 {
         return Err(Unbound::Exposed { path, mode });
     }
-    Ok(())
+    Ok(folder)
+}
+
+/// Keeps other starts out of the folder as long as the file is open. Who may not read the folder goes
+/// without, and so does who waits for a stranger's lock.
+async fn turn_in(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    let (pause, n_tries) = TURN;
+    for _ in 0..n_tries {
+        if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Some(folder);
+        }
+        tokio::time::sleep(pause).await;
+    }
+    None
 }
 
 /// Removes what a dead process left.
@@ -177,4 +202,67 @@ impl Drop for SocketFile {
 
 fn known_by(about: &Metadata) -> (u64, u64) {
     (about.dev(), about.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener as Plain;
+
+    use super::*;
+
+    /// A folder that goes away with the test, and a socket to be made in it.
+    struct Ground(config::UnixSocket);
+
+    impl Ground {
+        fn new(name: &str) -> Self {
+            let name = format!("geminid-unix-{}-{name}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+            Self(config::UnixSocket { path: folder.join("s"), mode: 0o600, group: None })
+        }
+
+        fn path(&self) -> &Path {
+            &self.0.path
+        }
+    }
+
+    impl Drop for Ground {
+        fn drop(&mut self) {
+            fs::remove_dir_all(self.path().parent().unwrap()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn only_its_own_file_goes_with_it() {
+        let ground = Ground::new("own");
+        let (listener, file) = bind(&ground.0).await.unwrap();
+        let (client, served) = tokio::join!(UnixStream::connect(ground.path()), listener.accept());
+        assert_eq!(peer(&served.unwrap().0), peer(&client.unwrap()), "this very process");
+        drop((listener, file));
+        assert!(!ground.path().exists());
+
+        let (_listener, file) = bind(&ground.0).await.unwrap();
+        // Kept aside, so that its number is not given out again.
+        fs::rename(ground.path(), ground.path().with_extension("aside")).unwrap();
+        let _other = Plain::bind(ground.path()).unwrap();
+        drop(file);
+        assert!(ground.path().exists(), "it is another's");
+    }
+
+    #[tokio::test]
+    async fn of_many_that_start_at_once_one_listens() {
+        let ground = Ground::new("many");
+        drop(Plain::bind(ground.path()).unwrap());
+        let start = || bind(&ground.0);
+        let all = tokio::join!(start(), start(), start(), start());
+        let all = [all.0, all.1, all.2, all.3];
+        assert_eq!(all.iter().filter(|it| it.is_ok()).count(), 1);
+        let taken = |it: &Result<_, _>| {
+            matches!(it, Err(Unbound::Taken { owner, .. })
+            if owner.starts_with(&format!("process {} ", std::process::id())))
+        };
+        assert_eq!(all.iter().filter(|it| taken(it)).count(), 3);
+        assert!(UnixStream::connect(ground.path()).await.is_ok());
+    }
 }

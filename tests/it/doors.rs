@@ -174,6 +174,7 @@ async fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(2), "{said}");
         assert!(said.contains(expected) && said.contains("hint: "), "{expected}:\n{said}");
+        assert_eq!(said.matches("proxy.sock").count(), 1, "it is told once:\n{said}");
     };
     end(&format!("proxy.sock: process {} of user ", living.id()));
     assert_eq!(over_unix(&exchange, &[]).await.status, 200, "it lives on");
