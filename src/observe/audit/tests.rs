@@ -17,6 +17,7 @@ use crate::decimal::Decimal;
 use crate::journal::log::Durability;
 use crate::journal::trail::{FOLDER, Lines, Trail, parts, verify};
 use crate::json::Object;
+use crate::limit;
 use crate::observe::{Metrics, Observer};
 use crate::policy::{Case, Denial, Grant, KeyFacts, Mode, Orders, Permit, decide};
 use crate::refusal::Refusal;
@@ -362,11 +363,15 @@ async fn what_the_policy_said() {
     let (lines, _) = told(|observer| {
         for (observes, amount) in [(false, "200"), (false, "200.1"), (true, "200.1")] {
             let (call, said) = decided(observes, amount);
-            let mut record = observer.begin("POST", "127.0.0.1".parse().unwrap());
+            let mut record = observer.begin("POST", &Peer::at("127.0.0.1".parse().unwrap()));
             record.call(&call);
-            match &said {
-                Ok(permit) => record.permitted(permit),
-                Err(denial) => record.denied(denial),
+            match said {
+                Ok(permit) => {
+                    record.judged(permit.rule());
+                    let would = permit.would_refuse().map(|it| (it.rule(), "order-too-large"));
+                    record.allowed(&limit::free(permit), would);
+                }
+                Err(denial) => record.judged(&denial.rule()),
             }
             record.finish(http::StatusCode::OK, Outcome::Executed);
         }
@@ -392,7 +397,7 @@ async fn nothing_is_sent_before_its_intent_is_written() {
     for (trail, is_written) in [(Trail::off(), true), (ended, false)] {
         let metrics = Metrics::new(&trail);
         let observer = Arc::new(Observer { clock: clock.clone(), metrics, trail });
-        let mut record = observer.begin("POST", "127.0.0.1".parse().unwrap());
+        let mut record = observer.begin("POST", &Peer::at("127.0.0.1".parse().unwrap()));
         record.call(&order());
         let written = record.intend(&order()).written().await;
         assert_eq!(written.is_ok(), is_written, "{written:?}");
