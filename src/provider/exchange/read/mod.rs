@@ -100,6 +100,9 @@ pub(super) fn read(routes: &Routes, asked: &Asked<'_>) -> Result<Call, Unreadabl
     let path_symbol = parameter(&operation.path, "symbol", asked.path).map(str::to_owned);
     let withdrawal = match operation.effect {
         Effect::CryptoWithdrawal | Effect::FiatWithdrawal => {
+            for name in ["address", "memo"] {
+                text(name)?;
+            }
             Some(money::withdrawal(&operation, asked.path, &parameters))
         }
         Effect::Read
