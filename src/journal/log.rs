@@ -162,19 +162,16 @@ impl Log {
     }
 
     /// Why nothing can be written at the moment.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) fn fault(&self) -> Option<String> {
         self.handle.shared.state().fault.as_ref().map(|it| it.words.clone())
     }
 
     /// How many lines were lost.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) fn lost(&self) -> u64 {
         self.handle.shared.state().n_lost
     }
 
     /// Ends the thread for all clones, and returns when what was handed in is written or lost.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) async fn close(self) {
         let (tell, told) = oneshot::channel();
         let shared = &self.handle.shared;

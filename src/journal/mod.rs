@@ -18,7 +18,6 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-#[allow(unused_imports, reason = "the pipeline joins it")]
 pub(crate) use self::ledger::JournalLedger;
 pub(crate) use self::marks::Marks;
 use self::marks::Slots;

@@ -106,7 +106,6 @@ impl Budgets {
     }
 
     /// How many orders were let go before their end was known, because a client had too many.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) fn let_go(&self) -> u64 {
         self.book().n_let_go()
     }

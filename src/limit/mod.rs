@@ -79,7 +79,6 @@ fn unit(currency: &str) -> &str {
 
 impl Spent {
     /// The setting that refuses.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) fn rule(&self) -> Rule {
         match self {
             Self::Rate { .. } => Rule::fixed("rate"),
@@ -111,13 +110,11 @@ impl Admission {
         self.permit.call()
     }
 
-    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) fn permit(&self) -> &Permit {
         &self.permit
     }
 
     /// What would have refused it, if its client were not only observed.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) fn would_refuse(&self) -> Option<&Spent> {
         self.would.as_ref()
     }

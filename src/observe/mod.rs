@@ -193,7 +193,6 @@ impl Record {
 
     /// Tells the trail that the call is about to be sent. Whoever sends it waits for
     /// [`Intent::written`] first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the path of a request"))]
     pub(crate) fn intend(&mut self, call: &Call) -> Intent {
         let trail = self.observer.trail.clone();
         if trail.is_on() && call.effect.mutates() {
@@ -251,7 +250,6 @@ impl Intent {
     ///
     /// # Errors
     /// If it is not: the call must not be sent.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the path of a request"))]
     pub(crate) fn written(&self) -> impl Future<Output = Result<(), TrailFault>> + Send + use<> {
         self.trail.written()
     }

@@ -69,13 +69,11 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>, StateError> {
 
 impl JournalLedger {
     /// Why nothing can be written at the moment.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) fn fault(&self) -> Option<String> {
         self.log.fault()
     }
 
     /// Writes what is left. Nothing is kept after it.
-    #[allow(dead_code, reason = "the pipeline joins it")]
     pub(crate) async fn close(self) {
         self.catch_up(&mut self.later());
         self.log.close().await;
