@@ -35,9 +35,15 @@ pub(crate) struct Quotes {
 
 #[derive(Debug)]
 struct Symbol {
-    /// When it was asked for, and what came of it.
-    last: Mutex<Option<(Duration, Option<Arc<Quote>>)>>,
+    last: Mutex<Option<Said>>,
     asking: Semaphore,
+}
+
+/// What came of asking.
+#[derive(Clone, Debug)]
+struct Said {
+    asked: Duration,
+    quote: Option<Arc<Quote>>,
 }
 
 impl Quotes {
@@ -51,12 +57,12 @@ impl Quotes {
     ) -> Option<Arc<Quote>> {
         let known = self.symbol(symbol)?;
         if let Some(said) = known.fresh(clock.monotonic()) {
-            return said;
+            return said.quote;
         }
         // Those who wait find the answer of the one who asked.
         let _turn = known.asking.acquire().await.ok()?;
         if let Some(said) = known.fresh(clock.monotonic()) {
-            return said;
+            return said.quote;
         }
         let asked = clock.monotonic();
         let asking = ask(symbol, provider, egress);
@@ -64,7 +70,7 @@ impl Quotes {
         if quote.is_none() {
             tracing::warn!(symbol, "the exchange's ticker tells no price");
         }
-        *known.last() = Some((asked, quote.clone()));
+        *known.last() = Some(Said { asked, quote: quote.clone() });
         quote
     }
 
@@ -88,14 +94,14 @@ impl Quotes {
 
 impl Symbol {
     /// What was said last, if that still counts.
-    fn fresh(&self, now: Duration) -> Option<Option<Arc<Quote>>> {
+    fn fresh(&self, now: Duration) -> Option<Said> {
         let last = self.last();
-        let (asked, quote) = last.as_ref()?;
+        let Said { asked, quote } = last.as_ref()?;
         let longest = if quote.is_some() { LONGEST } else { AFTER_FAILURE };
-        (now.saturating_sub(*asked) <= longest).then(|| quote.clone())
+        (now.saturating_sub(*asked) <= longest).then(|| last.clone()).flatten()
     }
 
-    fn last(&self) -> MutexGuard<'_, Option<(Duration, Option<Arc<Quote>>)>> {
+    fn last(&self) -> MutexGuard<'_, Option<Said>> {
         // A single assignment: valid after any panic.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

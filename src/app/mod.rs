@@ -88,8 +88,10 @@ pub(crate) async fn start(
     let token = token::open(state.path()).map_err(StartError::Token)?;
     let freezer = Arc::new(Freezer::open(state.path()));
     let (ledger, kept) = state.budgets()?;
+    let budgets = Budgets::new(Box::new(ledger.clone()), kept);
     let trail = trail(&config, &clock)?;
     let metrics = Metrics::new(&trail);
+    metrics.budgets(&budgets);
     let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics, trail: trail.clone() });
     let (tasks, drained) = Tasks::new();
     let (stop, _) = watch::channel(false);
@@ -99,7 +101,7 @@ pub(crate) async fn start(
         observer: Arc::clone(&observer),
         state: &state,
         freezer: Arc::clone(&freezer),
-        budgets: Budgets::new(Box::new(ledger.clone()), kept),
+        budgets,
     };
 
     let clocks: Vec<Arc<ServerClock>> = config.upstreams.iter().map(|_| Arc::default()).collect();

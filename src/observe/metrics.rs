@@ -2,7 +2,7 @@
 //! words from closed lists, never a path or a header.
 
 use std::fmt::{self, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 use super::Facts;
 use crate::call::{ClientId, Freeze, KeyName, OperationName};
 use crate::journal::trail::Trail;
+use crate::limit::Budgets;
 
 const SECONDS: [f64; 12] =
     [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
@@ -105,6 +106,20 @@ impl Collector for Visibility {
     }
 }
 
+/// What a scrape reads of the budgets.
+#[derive(Debug)]
+struct Followed(Arc<Budgets>);
+
+impl Collector for Followed {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self(budgets) = self;
+        let metric = ConstCounter::new(budgets.let_go());
+        let help = "Open orders that were no longer followed, because a client had too many";
+        let of_it = encoder.encode_descriptor("orders_let_go", help, None, metric.metric_type())?;
+        metric.encode(of_it)
+    }
+}
+
 macro_rules! label_values {
     ($($type:ident)*) => {$(
         impl EncodeLabelValue for $type {
@@ -154,6 +169,12 @@ impl Metrics {
             }
         }
         metrics
+    }
+
+    /// Has the budgets tell of themselves.
+    pub(crate) fn budgets(&self, budgets: &Arc<Budgets>) {
+        let mut to = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        to.register_collector(Box::new(Followed(Arc::clone(budgets))));
     }
 
     /// Has a key's count of corrections begin at nought, before there is one.

@@ -68,11 +68,6 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>, StateError> {
 }
 
 impl JournalLedger {
-    /// Why nothing can be written at the moment.
-    pub(crate) fn fault(&self) -> Option<String> {
-        self.log.fault()
-    }
-
     /// Writes what is left. Nothing is kept after it.
     pub(crate) async fn close(self) {
         self.catch_up(&mut self.later());
