@@ -165,10 +165,11 @@ impl Proxy {
             Some(Signer { ring, who, intent }) => {
                 let lane = ring.lane()?;
                 self.ready.wait().await?;
+                // Before its turn: a disk that is slow for an order holds up nobody's cancel.
+                recorded(&intent, &admission).await?;
                 let turn = self.turn(lane, admission, record).await?;
                 // Who was frozen while it waited goes no further.
                 policy::thawed(self.freezer.of(who.client()), &who, turn.call())?;
-                recorded(&intent, turn.admission()).await?;
                 Go::Signed(Box::new(turn), ring)
             }
         };

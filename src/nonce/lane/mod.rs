@@ -430,10 +430,6 @@ impl Turn {
         self.admission.call()
     }
 
-    pub(crate) fn admission(&self) -> &Admission {
-        &self.admission
-    }
-
     /// To be told what becomes of it.
     pub(crate) fn admission_mut(&mut self) -> &mut Admission {
         &mut self.admission
