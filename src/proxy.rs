@@ -317,7 +317,7 @@ impl Proxy {
     }
 
     /// What a call's answer says of orders: its own budget, that of earlier ones, and the record learn
-    /// of it.
+    /// of it. The answer to a new order speaks of that order alone, whoever else has used its name.
     fn take_in(
         &self,
         received: &Received,
@@ -334,6 +334,9 @@ impl Proxy {
         };
         record.orders(turn.call(), &orders);
         turn.admission_mut().settle(received.outcome(), &orders, self.moment());
+        if turn.call().order.is_some() {
+            return;
+        }
         let account = turn.call().account.as_deref().or(ring.key.account.as_deref());
         self.budgets.learn(Some(ring.name()), account, &orders, asked);
     }

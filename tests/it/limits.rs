@@ -200,6 +200,28 @@ async fn what_may_have_been_executed_stays_taken() {
     }
 }
 
+/// What an order at once was not filled with comes back, and nothing of an earlier one whose answer was
+/// lost, though both have one name.
+#[tokio::test]
+async fn an_order_gives_back_its_own_and_no_others() {
+    let exchange = exchange().await;
+    let proxy = exchange.proxy(&trader!("max_notional_per_day = { usd = \"20\" }")).await;
+    let bot = bot(&proxy);
+    let lost = r#"[{"path":"/v1/order/new","do":{"close":"after_execute"}}]"#;
+    exchange.simulator.script(lost).unwrap();
+    let named = with(r#""client_order_id":"1""#);
+    assert_eq!(bot.post("/v1/order/new", &named).await.told().1, "unknown");
+    let at_once = with(r#""client_order_id":"1","options":["immediate-or-cancel"]"#);
+    for _ in 0..3 {
+        let answer = bot.post("/v1/order/new", &at_once).await;
+        placed(&answer);
+        assert_eq!(answer.json()["is_live"], false);
+    }
+    placed(&order(&proxy).await);
+    refused(&order(&proxy).await, SPENT);
+    assert_eq!(orders(&exchange), (5, 5));
+}
+
 /// `cancel/all` does not tell of each order: the proxy looks by itself.
 #[tokio::test]
 async fn room_for_open_orders_comes_back_when_they_have_ended() {
