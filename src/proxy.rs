@@ -328,7 +328,7 @@ impl Proxy {
     ) {
         let orders = match received.whole() {
             Some(body) if received.answer.status.is_success() => {
-                self.provider.orders(turn.call().operation.name.as_str(), body)
+                self.provider.orders(turn.call(), body)
             }
             Some(_) | None => Orders::Nothing,
         };

@@ -250,6 +250,21 @@ async fn room_for_open_orders_comes_back_when_they_have_ended() {
     }
 }
 
+/// A list that was asked for with a condition is not the whole list.
+#[tokio::test]
+async fn a_part_of_the_list_frees_nothing() {
+    let exchange = exchange().await;
+    let proxy = exchange.proxy(&trader!("max_open_orders = 1")).await;
+    placed(&order(&proxy).await);
+    // As of an exchange that knows the condition. What the proxy asks by itself sees the order.
+    let part = r#"[{"path":"/v1/orders","do":{"answer":{"status":200,"body":"[]"}}}]"#;
+    exchange.simulator.script(part).unwrap();
+    let listed = bot(&proxy).post("/v1/orders", r#"{"symbol":"ethusd"}"#).await;
+    assert_eq!((listed.status.as_u16(), &listed.body[..]), (200, &b"[]"[..]));
+    refused(&order(&proxy).await, OPEN);
+    assert_eq!(orders(&exchange), (1, 1));
+}
+
 const WITHDRAWER: Settings = Settings {
     key: "",
     client: "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"fund-manager\"]\n[[clients.withdrawals]]\ncurrency = \"btc\"\naddress = \"bc1qcold\"\nmax_per_day = \"0.5\"",

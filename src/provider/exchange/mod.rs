@@ -124,8 +124,15 @@ impl Provider for Exchange {
         rejection::is_maintenance(answer)
     }
 
-    fn orders(&self, operation: &str, body: &[u8]) -> Orders {
-        orders::orders(operation, body)
+    fn orders(&self, call: &Call, body: &[u8]) -> Orders {
+        let said = orders::orders(call.operation.name.as_str(), body);
+        match said {
+            // With a condition it may be a part of the list: nothing follows for what it lacks.
+            Orders::Active(some) if call.parameters.names().any(|it| it != "account") => {
+                Orders::Each(some)
+            }
+            Orders::Active(_) | Orders::Each(_) | Orders::Nothing => said,
+        }
     }
 
     fn ticker(&self, symbol: &str) -> Wire {
