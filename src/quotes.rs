@@ -42,7 +42,8 @@ struct Symbol {
 /// What came of asking.
 #[derive(Clone, Debug)]
 struct Said {
-    asked: Duration,
+    /// How long that counts.
+    until: Duration,
     quote: Option<Arc<Quote>>,
 }
 
@@ -70,7 +71,11 @@ impl Quotes {
         if quote.is_none() {
             tracing::warn!(symbol, "the exchange's ticker tells no price");
         }
-        *known.last() = Some(Said { asked, quote: quote.clone() });
+        let until = match quote {
+            Some(_) => asked.saturating_add(LONGEST),
+            None => clock.monotonic().saturating_add(AFTER_FAILURE),
+        };
+        *known.last() = Some(Said { until, quote: quote.clone() });
         quote
     }
 
@@ -96,9 +101,7 @@ impl Symbol {
     /// What was said last, if that still counts.
     fn fresh(&self, now: Duration) -> Option<Said> {
         let last = self.last();
-        let Said { asked, quote } = last.as_ref()?;
-        let longest = if quote.is_some() { LONGEST } else { AFTER_FAILURE };
-        (now.saturating_sub(*asked) <= longest).then(|| last.clone()).flatten()
+        last.as_ref().filter(|it| now <= it.until).cloned()
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Said>> {

@@ -265,6 +265,29 @@ async fn a_part_of_the_list_frees_nothing() {
     assert_eq!(orders(&exchange), (1, 1));
 }
 
+#[tokio::test]
+async fn without_a_ticker_there_is_no_order_and_one_question_for_all() {
+    let sell = ORDER.replace("buy", "sell");
+    for fault in [
+        r#"{"answer":{"status":500,"body":"{}"}}"#,
+        r#"{"answer":{"status":200,"body":"{\"bid\":\"0\",\"ask\":\"1\"}"}}"#,
+        r#"{"close":"before"}"#,
+        r#"{"delay_ms":30000}"#,
+    ] {
+        let exchange = exchange().await;
+        let proxy = exchange.proxy(&trader!("max_notional = { usd = \"5000\" }")).await;
+        let bot = bot(&proxy);
+        let script = format!(r#"[{{"path":"/v1/pubticker/btcusd","times":0,"do":{fault}}}]"#);
+        exchange.simulator.script(&script).unwrap();
+        let answers = at_once(&bot, 4, "/v1/order/new", &sell).await;
+        answers.iter().for_each(|it| refused(it, "order-unpriceable"));
+        let asked = exchange.simulator.ledger().at_path("/v1/pubticker/btcusd").len();
+        assert_eq!((orders(&exchange), asked), ((0, 0), 1), "{fault}");
+        // A buy names its own price.
+        placed(&bot.post("/v1/order/new", ORDER).await);
+    }
+}
+
 const WITHDRAWER: Settings = Settings {
     key: "",
     client: "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"fund-manager\"]\n[[clients.withdrawals]]\ncurrency = \"btc\"\naddress = \"bc1qcold\"\nmax_per_day = \"0.5\"",
