@@ -93,6 +93,6 @@ impl Proxy {
         drop(record.intend(admission.call()));
         let turn = self.turn(lane, admission, record).await?;
         record.detach();
-        self.carry_out_signed(turn, ring, &HeaderMap::new(), record).await
+        self.carry_out_signed(turn, ring, None, &HeaderMap::new(), record).await
     }
 }

@@ -102,7 +102,7 @@ struct Started {
 enum Go {
     /// Public data waits for no turn.
     Unsigned(Box<Admission>),
-    Signed(Box<Turn>, Arc<KeyRing>),
+    Signed(Box<Turn>, Arc<KeyRing>, Identified),
 }
 
 impl Proxy {
@@ -169,7 +169,7 @@ impl Proxy {
                 // Who was frozen while it waited goes no further.
                 policy::thawed(self.freezer.of(who.client()), &who, turn.call())?;
                 recorded(&intent, turn.admission()).await?;
-                Go::Signed(Box::new(turn), ring)
+                Go::Signed(Box::new(turn), ring, who)
             }
         };
         Ok(Started { go, claim, forwarded })
@@ -257,16 +257,20 @@ impl Proxy {
                 let received = self.read(response, call, None).await?;
                 Ok(self.explained(received, call, None, record))
             }
-            Go::Signed(turn, ring) => self.carry_out_signed(*turn, &ring, forwarded, record).await,
+            Go::Signed(turn, ring, who) => {
+                self.carry_out_signed(*turn, &ring, Some(&who), forwarded, record).await
+            }
         }
     }
 
     /// Signs, sends, and signs afresh as long as the nonce is refused. The turn is held from the nonce
-    /// to the answer, so that nonces arrive in order.
+    /// to the answer, so that nonces arrive in order. `who` is asked before each attempt whether it was
+    /// frozen meanwhile; the proxy's own errands are nobody's.
     pub(crate) async fn carry_out_signed(
         &self,
         mut turn: Turn,
         ring: &Arc<KeyRing>,
+        who: Option<&Identified>,
         forwarded: &HeaderMap,
         record: &mut Record,
     ) -> Result<Received, Refusal> {
@@ -282,6 +286,9 @@ impl Proxy {
             let monotonic = || self.clock.monotonic();
             let numbered = turn.number(monotonic, tokio::time::sleep).await;
             let numbered = numbered.inspect_err(|_| self.ready.ask_again())?;
+            if let Some(who) = who {
+                policy::thawed(self.freezer.of(who.client()), who, numbered.call())?;
+            }
             let Signed { wire, turn: held, nonce } = self.provider.sign(numbered, &ring.key);
             turn = held;
             record.facts.nonce = Some(nonce);

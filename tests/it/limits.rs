@@ -288,6 +288,23 @@ async fn without_a_ticker_there_is_no_order_and_one_question_for_all() {
     }
 }
 
+/// The order has its turn, and waits for what comes before its nonce.
+#[tokio::test]
+async fn who_is_frozen_after_its_turn_has_come_is_not_sent() {
+    let exchange = exchange().await;
+    let proxy = exchange.proxy(&trader!("max_orders_per_day = 1")).await;
+    exchange.simulator.script(r#"[{"path":"/v1/roles","do":{"delay_ms":1500}}]"#).unwrap();
+    let (waiting, ()) = tokio::join!(order(&proxy), async {
+        arrived(&exchange, "/v1/roles").await;
+        assert!(operator(&exchange, &proxy, &["freeze"]).await.status.success());
+    });
+    refused(&waiting, "client-frozen");
+    assert_eq!(orders(&exchange), (0, 0));
+    assert!(operator(&exchange, &proxy, &["thaw"]).await.status.success());
+    placed(&order(&proxy).await);
+    assert_eq!(orders(&exchange), (1, 1));
+}
+
 const WITHDRAWER: Settings = Settings {
     key: "",
     client: "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"fund-manager\"]\n[[clients.withdrawals]]\ncurrency = \"btc\"\naddress = \"bc1qcold\"\nmax_per_day = \"0.5\"",
