@@ -15,7 +15,7 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use crate::answer::{self, Circumstances, Received};
-use crate::call::{Call, Identified, Identity, Orders, Outcome};
+use crate::call::{Call, Identified, Identity, Orders, Outcome, Priority};
 use crate::clock::Clock;
 use crate::egress::{Arriving, Egress, SendError};
 use crate::freeze::Freezer;
@@ -355,9 +355,16 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Turn, Refusal> {
         let began = self.clock.monotonic();
-        let turn = tokio::time::timeout(LANE_PATIENCE, lane.turn(admission, began)).await;
+        let patience = match admission.call().operation.priority {
+            // Nobody is before it but the call that is under way, which ends by then.
+            Priority::Emergency => self.deadlines.longest().saturating_add(LANE_PATIENCE),
+            Priority::Cancel | Priority::Heartbeat | Priority::Order | Priority::Read => {
+                LANE_PATIENCE
+            }
+        };
+        let turn = tokio::time::timeout(patience, lane.turn(admission, began)).await;
         record.facts.waited = Some(self.clock.monotonic().saturating_sub(began));
-        Ok(turn.map_err(|_| Refusal::LaneBusy(LANE_PATIENCE))??)
+        Ok(turn.map_err(|_| Refusal::LaneBusy(patience))??)
     }
 
     pub(crate) async fn send(
@@ -434,6 +441,10 @@ pub(crate) enum Learned {
 impl Deadlines {
     fn of(self, call: &Call) -> Duration {
         if call.effect.mutates() { self.order } else { self.read }
+    }
+
+    fn longest(self) -> Duration {
+        self.order.max(self.read)
     }
 }
 

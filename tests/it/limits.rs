@@ -305,6 +305,43 @@ async fn who_is_frozen_after_its_turn_has_come_is_not_sent() {
     assert_eq!(orders(&exchange), (1, 1));
 }
 
+#[tokio::test]
+async fn an_emergency_overtakes_whoever_waits() {
+    let exchange = exchange().await;
+    let proxy = exchange.proxy(&trader!("symbols = [\"btcusd\"]")).await;
+    let bot = bot(&proxy);
+    placed(&order(&proxy).await);
+    // Longer than anyone else waits for a turn.
+    let slow = r#"[{"path":"/v1/balances","do":{"delay_ms":6500}}]"#;
+    exchange.simulator.script(slow).unwrap();
+    let (read, late, frozen, ()) = tokio::join!(
+        bot.post("/v1/balances", ""),
+        async {
+            arrived(&exchange, "/v1/balances").await;
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            bot.post("/v1/heartbeat", "").await
+        },
+        async {
+            arrived(&exchange, "/v1/balances").await;
+            order(&proxy).await
+        },
+        async {
+            intents(&exchange, 2).await;
+            let said = operator(&exchange, &proxy, &["freeze", "--cancel-all"]).await;
+            assert!(said.status.success(), "{said:?}");
+        }
+    );
+    assert_eq!((read.status.as_u16(), late.status.as_u16()), (200, 200));
+    assert!(["lane-busy", "client-frozen"].contains(&&*frozen.told().2), "{frozen:?}");
+    let ledger = exchange.simulator.ledger();
+    let paths: Vec<&str> = ledger.requests().iter().map(|it| it.path.as_str()).collect();
+    let after = paths.iter().skip_while(|it| **it != "/v1/balances").copied();
+    let after: Vec<&str> = after.collect();
+    assert_eq!(after, ["/v1/balances", "/v1/order/cancel/all", "/v1/heartbeat"]);
+    assert_eq!(orders(&exchange), (1, 1));
+    assert_eq!(bot.post("/v1/orders", "").await.json(), serde_json::json!([]));
+}
+
 const WITHDRAWER: Settings = Settings {
     key: "",
     client: "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"fund-manager\"]\n[[clients.withdrawals]]\ncurrency = \"btc\"\naddress = \"bc1qcold\"\nmax_per_day = \"0.5\"",
