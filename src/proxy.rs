@@ -389,7 +389,7 @@ impl Proxy {
         call: &Call,
         key: Option<&Key>,
     ) -> Result<Received, Refusal> {
-        answer::read(self.provider, response, call.effect.mutates(), key).await
+        answer::read(self.provider, response, Some(call), key).await
     }
 
     /// The answer, with its diagnosis if it refuses access.

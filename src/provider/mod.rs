@@ -156,6 +156,9 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
     /// Whether a 503 is the upstream's own word that it executes nothing now.
     fn is_maintenance(&self, answer: &Answer) -> bool;
 
+    /// Whether an answer to `call` could tell of orders.
+    fn tells_of_orders(&self, call: &Call) -> bool;
+
     /// What an answer to `call` says of orders, if the upstream did not reject the call.
     fn orders(&self, call: &Call, body: &[u8]) -> Orders;
 

@@ -124,6 +124,10 @@ impl Provider for Exchange {
         rejection::is_maintenance(answer)
     }
 
+    fn tells_of_orders(&self, call: &Call) -> bool {
+        orders::TELLING.contains(&call.operation.name.as_str())
+    }
+
     fn orders(&self, call: &Call, body: &[u8]) -> Orders {
         let said = orders::orders(call.operation.name.as_str(), body);
         match said {

@@ -11,6 +11,10 @@ use crate::call::{OrderState, Orders};
 use crate::decimal::Decimal;
 use crate::json::{Object, Value};
 
+/// The operations whose answers tell of orders.
+pub(super) const TELLING: &[&str] =
+    &["create_order", "cancel_order", "get_order_status", "list_past_orders", "list_active_orders"];
+
 /// `body` is the answer to a call of `operation` that the exchange did not reject.
 pub(super) fn orders(operation: &str, body: &[u8]) -> Orders {
     match operation {
