@@ -167,7 +167,7 @@ impl Proxy {
                 self.ready.wait().await?;
                 let turn = self.turn(lane, admission, record).await?;
                 // Who was frozen while it waited goes no further.
-                policy::thawed(self.freezer.of(who.client()), &who, turn.call())?;
+                self.still_thawed(&who, turn.call(), record)?;
                 recorded(&intent, turn.admission()).await?;
                 Go::Signed(Box::new(turn), ring, who)
             }
@@ -287,7 +287,7 @@ impl Proxy {
             let numbered = turn.number(monotonic, tokio::time::sleep).await;
             let numbered = numbered.inspect_err(|_| self.ready.ask_again())?;
             if let Some(who) = who {
-                policy::thawed(self.freezer.of(who.client()), who, numbered.call())?;
+                self.still_thawed(who, numbered.call(), record)?;
             }
             let Signed { wire, turn: held, nonce } = self.provider.sign(numbered, &ring.key);
             turn = held;

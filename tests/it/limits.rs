@@ -300,6 +300,12 @@ async fn who_is_frozen_after_its_turn_has_come_is_not_sent() {
     });
     refused(&waiting, "client-frozen");
     assert_eq!(orders(&exchange), (0, 0));
+    // Its last line tells what it was refused by, and not what had allowed it.
+    let file = exchange.dir().join("state/audit/000000000001.jsonl");
+    let lines = || std::fs::read_to_string(&file).unwrap();
+    let told = "\"decision\":\"refused\",\"rule\":\"freeze\"";
+    until("its line", || lines().contains("\"cause\":\"client-frozen\"")).await;
+    assert!(lines().lines().any(|it| it.contains("client-frozen") && it.contains(told)));
     assert!(operator(&exchange, &proxy, &["thaw"]).await.status.success());
     placed(&order(&proxy).await);
     assert_eq!(orders(&exchange), (1, 1));
