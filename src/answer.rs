@@ -1,7 +1,8 @@
 //! Answers: read from the upstream, explained where they refuse, and given to the client.
 //!
 //! 1. An answer passes byte for byte, and streams where it is long.
-//! 2. The complete answer of a call that changes something is held back until it is complete.
+//! 2. The complete answer of a call that changes something is held back until it is complete, and so is
+//!    what tells of orders, which budgets learn from.
 //! 3. A streamed answer that stops, or has no end, is cut: its client sees that it is not whole.
 //! 4. No rejection tells the key, in headers or body. A compressed one cannot be searched: it was
 //!    asked for uncompressed.
@@ -106,13 +107,16 @@ impl Received {
     }
 }
 
-/// Reads an answer as far as it must be known before the client sees any of it.
+/// Reads an answer as far as it must be known before the client sees any of it. Without a `call` it is
+/// the answer to the proxy's own question about nonces.
 pub(crate) async fn read(
     provider: &dyn Provider,
     response: Response<Arriving>,
-    mutates: bool,
+    call: Option<&Call>,
     key: Option<&Key>,
 ) -> Result<Received, Refusal> {
+    let mutates = call.is_some_and(|it| it.effect.mutates());
+    let telling = call.is_some_and(|it| provider.tells_of_orders(it));
     let (mut head, arriving) = response.into_parts();
     let status = head.status;
     if status.is_redirection() {
@@ -121,7 +125,8 @@ pub(crate) async fn read(
     let refused = status.as_u16() >= 400;
     let length = arriving.body.size_hint();
     let short = length.upper().is_some_and(|it| it <= HELD);
-    let body = if refused || mutates || short || length.lower() > MAX_STREAMED {
+    let held = refused || mutates || telling || short;
+    let body = if held || length.lower() > MAX_STREAMED {
         let bytes = whole(arriving, status, mutates).await?;
         let readable = refused && !is_encoded(&head.headers);
         Held::Whole(if readable { masked(key, bytes) } else { bytes })

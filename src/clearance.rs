@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::call::{Call, Identity};
+use crate::call::{Call, Identified, Identity};
 use crate::clock::micros;
 use crate::inbound::{Caller, Claim, Peer, Unidentified};
 use crate::limit::{Admission, Holder, Spent};
@@ -105,6 +105,18 @@ impl Proxy {
         let spent = || admission.would_refuse().map(|it| (it.rule(), cause(it.clone().into())));
         record.allowed(&admission, denial.or_else(spent));
         Ok(admission)
+    }
+
+    /// Asked again where time has passed: who is frozen goes no further.
+    pub(crate) fn still_thawed(
+        &self,
+        who: &Identified,
+        call: &Call,
+        record: &mut Record,
+    ) -> Result<(), Refusal> {
+        let thawed = policy::thawed(self.freezer.of(who.client()), who, call);
+        thawed.inspect_err(|denial| record.judged(&denial.rule()))?;
+        Ok(())
     }
 
     /// A signed request that changes something counts once. A read may repeat.

@@ -38,7 +38,7 @@ impl Proxy {
         let turn = signed.turn;
         // Whatever became of the question, the call itself was not sent.
         let response = response.map_err(|fault| Refusal::unsent(fault.kind))?;
-        let received = answer::read(self.provider, response, false, Some(&ring.key));
+        let received = answer::read(self.provider, response, None, Some(&ring.key));
         let broken = |refusal: Refusal| Refusal::unsent(SendFault::Closed(refusal.to_string()));
         let mut received = received.await.map_err(broken)?;
         let said = self.provider.verdict(&received.answer);
@@ -93,6 +93,6 @@ impl Proxy {
         drop(record.intend(admission.call()));
         let turn = self.turn(lane, admission, record).await?;
         record.detach();
-        self.carry_out_signed(turn, ring, &HeaderMap::new(), record).await
+        self.carry_out_signed(turn, ring, None, &HeaderMap::new(), record).await
     }
 }

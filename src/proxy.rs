@@ -15,7 +15,7 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use crate::answer::{self, Circumstances, Received};
-use crate::call::{Call, Identified, Identity, Orders, Outcome};
+use crate::call::{Call, Identified, Identity, Orders, Outcome, Priority};
 use crate::clock::Clock;
 use crate::egress::{Arriving, Egress, SendError};
 use crate::freeze::Freezer;
@@ -102,7 +102,7 @@ struct Started {
 enum Go {
     /// Public data waits for no turn.
     Unsigned(Box<Admission>),
-    Signed(Box<Turn>, Arc<KeyRing>),
+    Signed(Box<Turn>, Arc<KeyRing>, Identified),
 }
 
 impl Proxy {
@@ -169,8 +169,8 @@ impl Proxy {
                 recorded(&intent, &admission).await?;
                 let turn = self.turn(lane, admission, record).await?;
                 // Who was frozen while it waited goes no further.
-                policy::thawed(self.freezer.of(who.client()), &who, turn.call())?;
-                Go::Signed(Box::new(turn), ring)
+                self.still_thawed(&who, turn.call(), record)?;
+                Go::Signed(Box::new(turn), ring, who)
             }
         };
         Ok(Started { go, claim, forwarded })
@@ -258,16 +258,20 @@ impl Proxy {
                 let received = self.read(response, call, None).await?;
                 Ok(self.explained(received, call, None, record))
             }
-            Go::Signed(turn, ring) => self.carry_out_signed(*turn, &ring, forwarded, record).await,
+            Go::Signed(turn, ring, who) => {
+                self.carry_out_signed(*turn, &ring, Some(&who), forwarded, record).await
+            }
         }
     }
 
     /// Signs, sends, and signs afresh as long as the nonce is refused. The turn is held from the nonce
-    /// to the answer, so that nonces arrive in order.
+    /// to the answer, so that nonces arrive in order. `who` is asked before each attempt whether it was
+    /// frozen meanwhile; the proxy's own errands are nobody's.
     pub(crate) async fn carry_out_signed(
         &self,
         mut turn: Turn,
         ring: &Arc<KeyRing>,
+        who: Option<&Identified>,
         forwarded: &HeaderMap,
         record: &mut Record,
     ) -> Result<Received, Refusal> {
@@ -283,6 +287,9 @@ impl Proxy {
             let monotonic = || self.clock.monotonic();
             let numbered = turn.number(monotonic, tokio::time::sleep).await;
             let numbered = numbered.inspect_err(|_| self.ready.ask_again())?;
+            if let Some(who) = who {
+                self.still_thawed(who, numbered.call(), record)?;
+            }
             let Signed { wire, turn: held, nonce } = self.provider.sign(numbered, &ring.key);
             turn = held;
             record.facts.nonce = Some(nonce);
@@ -318,7 +325,7 @@ impl Proxy {
     }
 
     /// What a call's answer says of orders: its own budget, that of earlier ones, and the record learn
-    /// of it.
+    /// of it. The answer to a new order speaks of that order alone, whoever else has used its name.
     fn take_in(
         &self,
         received: &Received,
@@ -329,12 +336,15 @@ impl Proxy {
     ) {
         let orders = match received.whole() {
             Some(body) if received.answer.status.is_success() => {
-                self.provider.orders(turn.call().operation.name.as_str(), body)
+                self.provider.orders(turn.call(), body)
             }
             Some(_) | None => Orders::Nothing,
         };
         record.orders(turn.call(), &orders);
         turn.admission_mut().settle(received.outcome(), &orders, self.moment());
+        if turn.call().order.is_some() {
+            return;
+        }
         let account = turn.call().account.as_deref().or(ring.key.account.as_deref());
         self.budgets.learn(Some(ring.name()), account, &orders, asked);
     }
@@ -346,9 +356,16 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Turn, Refusal> {
         let began = self.clock.monotonic();
-        let turn = tokio::time::timeout(LANE_PATIENCE, lane.turn(admission, began)).await;
+        let patience = match admission.call().operation.priority {
+            // Nobody is before it but the call that is under way, which ends by then.
+            Priority::Emergency => self.deadlines.longest().saturating_add(LANE_PATIENCE),
+            Priority::Cancel | Priority::Heartbeat | Priority::Order | Priority::Read => {
+                LANE_PATIENCE
+            }
+        };
+        let turn = tokio::time::timeout(patience, lane.turn(admission, began)).await;
         record.facts.waited = Some(self.clock.monotonic().saturating_sub(began));
-        Ok(turn.map_err(|_| Refusal::LaneBusy(LANE_PATIENCE))??)
+        Ok(turn.map_err(|_| Refusal::LaneBusy(patience))??)
     }
 
     pub(crate) async fn send(
@@ -373,7 +390,7 @@ impl Proxy {
         call: &Call,
         key: Option<&Key>,
     ) -> Result<Received, Refusal> {
-        answer::read(self.provider, response, call.effect.mutates(), key).await
+        answer::read(self.provider, response, Some(call), key).await
     }
 
     /// The answer, with its diagnosis if it refuses access.
@@ -425,6 +442,10 @@ pub(crate) enum Learned {
 impl Deadlines {
     fn of(self, call: &Call) -> Duration {
         if call.effect.mutates() { self.order } else { self.read }
+    }
+
+    fn longest(self) -> Duration {
+        self.order.max(self.read)
     }
 }
 

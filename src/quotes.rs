@@ -2,7 +2,8 @@
 //! of a sell, whose limit is its floor.
 //!
 //! 1. Asked for when a judgement wants it, once for everyone who wants the same symbol at that moment.
-//! 2. Its age counts from when it was asked for, not from when it came.
+//! 2. Its age counts from when it was asked for, not from when it came, and ends where the order is judged:
+//!    what an order then waits for its turn does not count.
 //! 3. After a failure nobody asks for a second: what wants the price meanwhile is refused.
 
 use std::collections::HashMap;
@@ -42,7 +43,8 @@ struct Symbol {
 /// What came of asking.
 #[derive(Clone, Debug)]
 struct Said {
-    asked: Duration,
+    /// How long that counts.
+    until: Duration,
     quote: Option<Arc<Quote>>,
 }
 
@@ -70,7 +72,11 @@ impl Quotes {
         if quote.is_none() {
             tracing::warn!(symbol, "the exchange's ticker tells no price");
         }
-        *known.last() = Some(Said { asked, quote: quote.clone() });
+        let until = match quote {
+            Some(_) => asked.saturating_add(LONGEST),
+            None => clock.monotonic().saturating_add(AFTER_FAILURE),
+        };
+        *known.last() = Some(Said { until, quote: quote.clone() });
         quote
     }
 
@@ -82,6 +88,10 @@ impl Quotes {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get(symbol) {
             return Some(Arc::clone(known));
+        }
+        if known.len() == MAX_SYMBOLS {
+            // Whoever asks for symbols that are none takes no room from those that are.
+            known.retain(|_, it| Arc::strong_count(it) > 1 || it.has_price());
         }
         if known.len() == MAX_SYMBOLS {
             return None;
@@ -96,9 +106,11 @@ impl Symbol {
     /// What was said last, if that still counts.
     fn fresh(&self, now: Duration) -> Option<Said> {
         let last = self.last();
-        let Said { asked, quote } = last.as_ref()?;
-        let longest = if quote.is_some() { LONGEST } else { AFTER_FAILURE };
-        (now.saturating_sub(*asked) <= longest).then(|| last.clone()).flatten()
+        last.as_ref().filter(|it| now <= it.until).cloned()
+    }
+
+    fn has_price(&self) -> bool {
+        self.last().as_ref().is_some_and(|it| it.quote.is_some())
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Said>> {
@@ -118,4 +130,33 @@ async fn ask(symbol: &str, provider: &dyn Provider, egress: &Egress) -> Option<Q
     let (head, Arriving { body, .. }) = answer.ok()?.into_parts();
     let body = message::read(body, MAX_TICKER).await.ok()?;
     provider.quote(&body).filter(|_| head.status.is_success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decimal::Decimal;
+
+    #[test]
+    fn symbols_without_a_price_take_no_room_for_good() {
+        let quotes = Quotes::default();
+        let one = Decimal::parse("1").unwrap();
+        let quote = Some(Arc::new(Quote { bid: one.clone(), ask: one }));
+        for n in 0..MAX_SYMBOLS {
+            let symbol = quotes.symbol(&format!("x{n}usd")).unwrap();
+            let quote = quote.clone().filter(|_| n == 0);
+            *symbol.last() = Some(Said { until: LONGEST, quote });
+        }
+        assert!(quotes.symbol("btcusd").is_some());
+        let known = quotes.symbol("x0usd").unwrap();
+        assert!(known.fresh(LONGEST).is_some_and(|it| it.quote.is_some()));
+        assert!(known.fresh(LONGEST + Duration::from_nanos(1)).is_none());
+        // With a price each of them is one.
+        for n in 1..=MAX_SYMBOLS {
+            let symbol = quotes.symbol(&format!("y{n}usd"));
+            let symbol = symbol
+                .inspect(|it| *it.last() = Some(Said { until: LONGEST, quote: quote.clone() }));
+            assert_eq!(symbol.is_some(), n < MAX_SYMBOLS, "{n}");
+        }
+    }
 }

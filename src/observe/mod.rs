@@ -142,8 +142,8 @@ impl Record {
         self.facts.mutates = call.effect.mutates();
         if self.observer.trail.is_on() {
             self.facts.details = Details::of(call);
-            let named = call.order.as_ref().and_then(|it| it.client_order_id.clone());
-            self.facts.client_order_id = named;
+            let named = call.order.as_ref().and_then(|it| it.client_order_id.as_deref());
+            self.facts.client_order_id = named.map(brief);
             self.facts.payload_sha256 = self.facts.mutates.then(|| digest(call));
         }
     }
@@ -186,8 +186,10 @@ impl Record {
         if let Orders::Each(states) = orders
             && let [state] = states.as_slice()
         {
-            self.facts.order_id = Some(state.order_id.clone());
-            self.facts.client_order_id.clone_from(&state.client_order_id);
+            self.facts.order_id = Some(brief(&state.order_id));
+            if let Some(named) = &state.client_order_id {
+                self.facts.client_order_id = Some(brief(named));
+            }
         }
     }
 
@@ -268,6 +270,11 @@ impl Drop for Record {
             self.tell();
         }
     }
+}
+
+/// A foreign word, as long as the trail has it and one more, so that it shows where it was cut.
+fn brief(word: &str) -> String {
+    word.chars().take(trail::MOST_CHARS + 1).collect()
 }
 
 /// The method, if it is one of those that are used; of any other its beginning.

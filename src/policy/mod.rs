@@ -20,7 +20,9 @@ mod order;
 mod symbol;
 mod withdrawal;
 
-use crate::call::{CREATE_ORDER, Call, Effect, Freeze, Identified, Identity, Operation, Transfer};
+use crate::call::{
+    CREATE_ORDER, Call, Effect, Freeze, Identified, Identity, Operation, Scope, Transfer,
+};
 use crate::decimal::Decimal;
 use crate::policy::order::{Judged, symbol_listed, wanted_quote};
 
@@ -161,13 +163,21 @@ pub(crate) fn reaches(grant: &Grant, who: &Identified, operation: &Operation) ->
         Effect::CryptoWithdrawal => is_known && !grant.withdrawals.is_empty(),
         Effect::FiatWithdrawal => is_known && (banks || !grant.withdrawals.is_empty()),
         Effect::Transfer => is_known && grant.transfers.as_ref().is_none_or(|it| !it.to.is_empty()),
-        Effect::Trade => {
+        effect if trades(effect, operation.scope) => {
             let readable = operation.name == CREATE_ORDER || operation.lowers_risk();
             grant.orders.is_none() || named || readable
         }
-        Effect::Read | Effect::DepositAddress | Effect::Stake | Effect::Admin => true,
+        Effect::Trade | Effect::Read | Effect::DepositAddress | Effect::Stake | Effect::Admin => {
+            true
+        }
     };
     (grant.scopes.contains(&scope) || named) && somewhere
+}
+
+/// Whether a call is held against the limits of orders: it trades, or asks for an offer that an instant
+/// order would take up, which changes nothing yet.
+fn trades(effect: Effect, scope: Option<Scope>) -> bool {
+    effect == Effect::Trade || effect == Effect::Read && scope == Some(Scope::OrdersCreate)
 }
 
 /// Allows public data to anyone, and nothing else.
@@ -263,7 +273,7 @@ impl Case<'_> {
     fn order(&self, call: &Call, lenience: &mut Lenience) -> Result<Option<OrderShare>, Denial> {
         let Some(limits) = &self.grant.orders else { return Ok(None) };
         let client = self.who.client();
-        if call.effect != Effect::Trade || call.operation.lowers_risk() {
+        if !trades(call.effect, call.scope) || call.operation.lowers_risk() {
             return Ok(None);
         }
         if let Some(symbol) = &call.path_symbol {

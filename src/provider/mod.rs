@@ -156,8 +156,11 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
     /// Whether a 503 is the upstream's own word that it executes nothing now.
     fn is_maintenance(&self, answer: &Answer) -> bool;
 
-    /// What an answer to `operation` says of orders, if the upstream did not reject the call.
-    fn orders(&self, operation: &str, body: &[u8]) -> Orders;
+    /// Whether an answer to `call` could tell of orders.
+    fn tells_of_orders(&self, call: &Call) -> bool;
+
+    /// What an answer to `call` says of orders, if the upstream did not reject the call.
+    fn orders(&self, call: &Call, body: &[u8]) -> Orders;
 
     /// The public question for the best prices of `symbol`, which is in lower case.
     fn ticker(&self, symbol: &str) -> Wire;

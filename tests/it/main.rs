@@ -18,6 +18,7 @@ mod egress;
 mod grants;
 mod journal;
 mod lifecycle;
+mod limits;
 mod nonces;
 mod operator;
 mod secrets;

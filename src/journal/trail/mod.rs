@@ -29,7 +29,7 @@ use std::time::Duration;
 pub(crate) use self::files::{Lines, Part, parts};
 pub(crate) use self::line::hex;
 pub(crate) use self::verify::{Broken, Sound, What, verify};
-pub(crate) use self::words::{begin, string};
+pub(crate) use self::words::{MOST_CHARS, begin, string};
 use crate::clock::Clock;
 use crate::journal::log::{Durability, Log};
 

@@ -17,14 +17,15 @@ pub(crate) fn note(now: UnixMicros, note: &str, fields: &[(&str, &str)]) -> Stri
     told
 }
 
+/// As many characters of a text are told: a client's words are not long.
+pub(crate) const MOST_CHARS: usize = 256;
+
 /// A JSON string of printable ASCII: whatever the text is, it does nothing to a terminal.
 pub(crate) fn string(told: &mut String, text: &str) {
-    const MOST: usize = 256;
     told.push('"');
     for (n, c) in text.chars().enumerate() {
         match c {
-            // A client's words are not long.
-            _ if n == MOST => {
+            _ if n == MOST_CHARS => {
                 told.push_str("...");
                 break;
             }

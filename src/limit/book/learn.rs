@@ -3,9 +3,10 @@
 //! 1. An order's own answer, and every later one that has its id, tells what became of it.
 //! 2. A complete list of live orders ends those that it lacks: the ones that had been answered when it was
 //!    asked for, and the doubtful ones when a minute has passed.
-//! 3. An order in doubt is recognised by the id that its client gave it, if that names one alone.
+//! 3. An order in doubt is recognised by the id that its client gave it, if that names one alone, here
+//!    and in the answer, and of that amount: a client may give an id again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::{Book, Held, State};
@@ -28,7 +29,7 @@ impl Book {
         let share = held.reservation.order.as_ref();
         let told = share.and_then(|share| match orders {
             Orders::Each(all) => match all.as_slice() {
-                [one] => Some(one),
+                [one] => Some(one).filter(|it| !is_another(share, it)),
                 many => many.iter().find(|it| is(share, it)),
             },
             Orders::Nothing | Orders::Active(_) => None,
@@ -58,9 +59,15 @@ impl Book {
         if !self.places.contains_key(place) {
             return Vec::new();
         }
+        let mut named: HashMap<&str, usize> = HashMap::new();
+        for name in all.iter().filter_map(|it| it.client_order_id.as_deref()) {
+            *named.entry(name).or_default() += 1;
+        }
         let mut entries = Vec::new();
         for state in all {
-            if let Some(entry) = self.learned(place, state, asked) {
+            let name = state.client_order_id.as_deref();
+            let alone = name.is_some_and(|it| named.get(it) == Some(&1));
+            if let Some(entry) = self.learned(place, state, alone, asked) {
                 entries.push(self.made(entry, asked));
             }
         }
@@ -72,7 +79,14 @@ impl Book {
         entries
     }
 
-    fn learned(&self, place: &Place, told: &OrderState, asked: Duration) -> Option<Entry> {
+    /// `alone`: whether the answer has one order of its name.
+    fn learned(
+        &self,
+        place: &Place,
+        told: &OrderState,
+        alone: bool,
+        asked: Duration,
+    ) -> Option<Entry> {
         let lodgers = self.places.get(place)?;
         if let Some(&number) = lodgers.by_order.get(&told.order_id) {
             let gone = matches!(self.held.get(&number)?.state, State::Gone { .. });
@@ -83,12 +97,20 @@ impl Book {
                 (true, false) => None,
             };
         }
+        if !alone {
+            return None;
+        }
         // An answer that was asked for earlier speaks of another order of the same name.
         let sent =
             |it: &Held| matches!(it.state, State::Doubted { since: Some(since) } if since < asked);
         let mut named = lodgers.doubted.iter().copied().filter(|number| {
             self.held.get(number).is_some_and(|it| {
-                sent(it) && it.reservation.order.as_ref().is_some_and(|it| is(it, told))
+                sent(it)
+                    && it
+                        .reservation
+                        .order
+                        .as_ref()
+                        .is_some_and(|it| is(it, told) && amounts(it, told))
             })
         });
         let number = named.next()?;
@@ -135,4 +157,16 @@ impl Book {
 /// Whether `told` speaks of this order, by the name that its client gave it.
 fn is(share: &OrderShare, told: &OrderState) -> bool {
     share.client_order_id.is_some() && share.client_order_id == told.client_order_id
+}
+
+/// Whether `told` has a name, and another.
+fn is_another(share: &OrderShare, told: &OrderState) -> bool {
+    let names = share.client_order_id.as_ref().zip(told.client_order_id.as_ref());
+    names.is_some_and(|(own, told)| own != told)
+}
+
+/// Whether `told` is of this order's amount, if it tells one.
+fn amounts(share: &OrderShare, told: &OrderState) -> bool {
+    let whole = told.remaining.as_ref().map(|it| it.plus(&told.executed));
+    whole.is_none_or(|it| it == share.amount)
 }

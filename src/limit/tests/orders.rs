@@ -182,6 +182,47 @@ fn an_order_in_doubt_is_known_by_the_name_its_client_gave_it() {
     check_open(&mut desk, 2);
 }
 
+/// A client that begins to count anew with each start gives the same names again.
+#[test]
+fn an_older_order_of_the_same_name_gives_nothing_back() {
+    let old = || named("6", "mine", false, "0");
+    let rest = |rest: &str| OrderState { remaining: Some(of(rest)), ..old() };
+    for (told, room) in [
+        (vec![rest("10")], 100),
+        (vec![old()], 100),
+        // Of another amount.
+        (vec![rest("9")], 90),
+        // One of them is the one that is meant.
+        (vec![old(), named("7", "mine", true, "0")], 90),
+        (vec![named("7", "mine", true, "0"), old()], 90),
+    ] {
+        let mut desk = desk();
+        let mut sent = desk.sent("10", "1", Some("mine"));
+        sent.settle(Outcome::Unknown, &Orders::Nothing, NOW);
+        desk.learn(&Orders::Each(told.clone()), later(1));
+        desk.check_room(room);
+        check_open(&mut desk, u64::from(room == 90));
+        let mut desk = desk.restarted();
+        desk.check_room(room);
+        check_open(&mut desk, u64::from(room == 90));
+    }
+}
+
+#[test]
+fn an_answer_of_another_name_is_another_orders() {
+    for (told, room) in [
+        (named("7", "mine", false, "0"), 100),
+        (state("7", false, "0"), 100),
+        (named("7", "other", false, "0"), 90),
+        (named("7", "mine", false, "1"), 99),
+    ] {
+        let desk = desk();
+        let mut sent = desk.sent("10", "1", Some("mine"));
+        sent.settle(Outcome::Executed, &Orders::Each(vec![told.clone()]), NOW);
+        desk.check_room(room);
+    }
+}
+
 /// An exchange that answers a repeated name with the order that is there already.
 #[test]
 fn one_order_ends_one_reservation() {

@@ -11,7 +11,9 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 use super::*;
-use crate::call::{self, Effect, Freeze, Identified, Order, Scope, Transfer, Withdrawal};
+use crate::call::{
+    self, Effect, Freeze, Identified, Order, OrderState, Scope, Transfer, Withdrawal,
+};
 use crate::clock::{ManualClock, Ulid};
 use crate::decimal::Decimal;
 use crate::journal::log::Durability;
@@ -335,6 +337,45 @@ async fn a_change_is_told_before_and_after_whatever_becomes_of_it() {
 }
 
 /// A client that may trade for 100 dollars.
+/// Ids are foreign words, and an answer may lack the one that the client gave.
+#[tokio::test]
+async fn ids_of_orders_are_kept_and_not_long() {
+    let peer = &Peer::at("127.0.0.1".parse().unwrap());
+    let state = |id: &str, name: Option<&str>| {
+        let client_order_id = name.map(str::to_owned);
+        let (order_id, executed) = (id.to_owned(), Decimal::default());
+        let state = OrderState {
+            order_id,
+            client_order_id,
+            symbol: None,
+            live: true,
+            executed,
+            remaining: None,
+        };
+        call::Orders::Each(vec![state])
+    };
+    let long = "x".repeat(10_000);
+    let (lines, _) = told(|observer| {
+        for (own, said) in [("mine", state("7", None)), (&*long, state(&long, Some(&long)))] {
+            let mut call = order();
+            let client_order_id = Some(own.to_owned());
+            call.order = Some(Box::new(Order { client_order_id, ..Order::default() }));
+            let mut record = observer.begin("POST", peer);
+            record.call(&call);
+            record.orders(&call, &said);
+            let ids = [&record.facts.order_id, &record.facts.client_order_id];
+            assert!(ids.iter().all(|it| it.as_ref().is_some_and(|it| it.len() <= 257)), "{ids:?}");
+            record.finish(http::StatusCode::OK, Outcome::Executed);
+        }
+    })
+    .await;
+    assert_eq!(
+        (&lines[1]["client_order_id"], &lines[1]["order_id"]),
+        (&"mine".into(), &"7".into())
+    );
+    assert_eq!(lines[2]["order_id"], "x".repeat(256) + "...");
+}
+
 fn decided(observes: bool, amount: &str) -> (Call, Result<Permit, Denial>) {
     let mut grant = Grant::of([Scope::OrdersCreate]);
     let most = Decimal::parse("100").unwrap();

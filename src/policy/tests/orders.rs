@@ -280,6 +280,7 @@ fn cancels_heartbeats_and_reads_are_not_held_up() {
         "/v1/clearing/confirm",
         "/v1/prediction-markets/order",
         "/v1/prediction-markets/order/batch",
+        "/v1/instant/quote",
         "/v1/instant/execute",
         "/v1/wrap/btcusd",
     ] {

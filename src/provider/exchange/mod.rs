@@ -124,8 +124,19 @@ impl Provider for Exchange {
         rejection::is_maintenance(answer)
     }
 
-    fn orders(&self, operation: &str, body: &[u8]) -> Orders {
-        orders::orders(operation, body)
+    fn tells_of_orders(&self, call: &Call) -> bool {
+        orders::TELLING.contains(&call.operation.name.as_str())
+    }
+
+    fn orders(&self, call: &Call, body: &[u8]) -> Orders {
+        let said = orders::orders(call.operation.name.as_str(), body);
+        match said {
+            // With a condition it may be a part of the list: nothing follows for what it lacks.
+            Orders::Active(some) if call.parameters.names().any(|it| it != "account") => {
+                Orders::Each(some)
+            }
+            Orders::Active(_) | Orders::Each(_) | Orders::Nothing => said,
+        }
     }
 
     fn ticker(&self, symbol: &str) -> Wire {

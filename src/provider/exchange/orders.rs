@@ -11,6 +11,10 @@ use crate::call::{OrderState, Orders};
 use crate::decimal::Decimal;
 use crate::json::{Object, Value};
 
+/// The operations whose answers tell of orders.
+pub(super) const TELLING: &[&str] =
+    &["create_order", "cancel_order", "get_order_status", "list_past_orders", "list_active_orders"];
+
 /// `body` is the answer to a call of `operation` that the exchange did not reject.
 pub(super) fn orders(operation: &str, body: &[u8]) -> Orders {
     match operation {
@@ -23,7 +27,7 @@ pub(super) fn orders(operation: &str, body: &[u8]) -> Orders {
             }
         },
         "list_past_orders" => match Value::parse(body) {
-            Ok(Value::Array(values)) => each(&values),
+            Ok(Value::Array(values)) => nameless(each(&values)),
             _ => Orders::Nothing,
         },
         "list_active_orders" => match Value::parse(body) {
@@ -57,6 +61,16 @@ fn one(state: OrderState) -> Orders {
 fn each(values: &[Value]) -> Orders {
     let states: Vec<OrderState> = values.iter().filter_map(in_list).collect();
     if states.is_empty() { Orders::Nothing } else { Orders::Each(states) }
+}
+
+/// The past may hold many orders of one name, and not the one that is looked for: their own ids count.
+fn nameless(orders: Orders) -> Orders {
+    match orders {
+        Orders::Each(states) => Orders::Each(
+            states.into_iter().map(|it| OrderState { client_order_id: None, ..it }).collect(),
+        ),
+        Orders::Nothing | Orders::Active(_) => orders,
+    }
 }
 
 fn in_list(value: &Value) -> Option<OrderState> {
@@ -121,7 +135,9 @@ mod tests {
         check("get_order_status", ORDER, &one);
         let list = format!("[{ORDER}]");
         check("get_order_status", &list, &one);
-        check("list_past_orders", &list, &one);
+        // By its name it might be any that ever had it.
+        let nameless = OrderState { client_order_id: None, ..expected() };
+        check("list_past_orders", &list, &Orders::Each(vec![nameless]));
         check("list_active_orders", &list, &Orders::Active(vec![expected()]));
         check("list_active_orders", "[]", &Orders::Active(Vec::new()));
         check("list_past_orders", "[]", &Orders::Nothing);
