@@ -1,6 +1,6 @@
 """A state directory that is full, and a state file that is torn.
 
-1. A full disk is a tmpfs of 128 KiB, filled to the last byte: mounting it needs root. On it no order is placed, because
+1. A full disk is a tmpfs of 2 MiB, filled to the last byte: mounting it needs root. On it no order is placed, because
    nothing could tell of it afterwards; reads and cancels go on.
 2. What was handed out must stay known: after a restart on the full disk nonces go on above it.
 3. A torn file is the one that a killed proxy left, with one byte turned over, one bit turned over, or cut short. A start
@@ -28,13 +28,13 @@ from stage import Caller, Failed, Proxy, Skipped, hold, settled
 
 @contextlib.contextmanager
 def small_disk(stage, name):
-    """A file system of 128 KiB."""
+    """A small file system, with more room than what is held while it is full."""
     if os.geteuid() != 0:
         raise Skipped("mounting a small file system needs root")
     place = stage.directory / name
     place.mkdir(mode=0o700)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0700", "tmpfs", place], capture_output=True, text=True, check=False,
+        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", place], capture_output=True, text=True, check=False,
     )
     if mounted.returncode:
         raise Skipped(f"mounting is not possible here: {mounted.stderr.strip()}")
@@ -95,10 +95,14 @@ def calls(proxy, prefix, seconds, full=False):
     return n, faults
 
 
+# So that budgets are kept: wide enough for every order.
+LIMITS = "[clients.orders]\nmax_orders_per_day = 100000"
+
+
 def full_disk(stage):
     """Filled after the start: calls go on, and so does a restart."""
     with small_disk(stage, "small") as place:
-        proxy = Proxy(stage, "full-disk", state=place / "state").up()
+        proxy = Proxy(stage, "full-disk", state=place / "state", limits=LIMITS).up()
         try:
             return on_full_disk(stage, proxy, place)
         finally:
