@@ -114,6 +114,8 @@ def on_full_disk(stage, proxy, place):
     ledger = Ledger(stage.simulator)
     settled(proxy)
     settled(proxy, proxy.caller(timed=True))
+    # Something that the budgets remember.
+    calls(proxy, "before", 1)
     fill(place)
     seconds = 6 if stage.quick else 15
     # Until the first line that does not fit, orders may still go.
@@ -121,8 +123,10 @@ def on_full_disk(stage, proxy, place):
     n, faults = calls(proxy, "full", seconds, full=True)
     hold(not faults, f"{len(faults)} of {n} calls on the full disk were not as expected, the first: {faults[:1]}")
     proxy.kill()
+    fill(place)
     proxy.up()
     back = settled(proxy)
+    hold("the budgets cannot be written anew" in proxy.said(), "the budgets' file was not kept as it was")
     again, faults = calls(proxy, "again", 3, full=True)
     hold(not faults, f"after a restart on the full disk {len(faults)} of {again} calls were not as expected, the first: {faults[:1]}")
     (place / "filler").unlink()
@@ -134,11 +138,31 @@ def on_full_disk(stage, proxy, place):
     settled(proxy)
     proxy.metrics()
     tallies = judged(ledger.new(), proxy)
+    begun_on_full_disk(proxy, place)
     return (
         f"{n} of {n} calls in {seconds} s on a disk filled to the last byte: orders refused (audit-unavailable), reads and cancels "
         f"answered; after `kill -9` the first call in {back:.1f} s, then {again} of {again}; with room made {with_room} of "
         f"{with_room}, orders too; {sum(it.arrivals for it in tallies)} nonces, 0 repeated, 0 fell"
     )
+
+
+def begun_on_full_disk(proxy, place):
+    """Neither trail nor operator token is there, and there is no room for either."""
+    proxy.kill()
+    shutil.rmtree(proxy.state / "audit")
+    (proxy.state / "operator-token").unlink()
+    fill(place)
+    proxy.up()
+    settled(proxy)
+    hold("there is no operator token" in proxy.said(), "nobody was told that there is no operator token")
+    n, faults = calls(proxy, "begun", 2, full=True)
+    hold(not faults, f"without a trail {len(faults)} of {n} calls on the full disk were not as expected, the first: {faults[:1]}")
+    (place / "filler").unlink()
+    time.sleep(6)
+    hold((proxy.state / "operator-token").is_file(), "with room made there is no operator token")
+    n, faults = calls(proxy, "begun-room", 2)
+    hold(not faults, f"with room for a trail {len(faults)} of {n} calls failed, the first: {faults[:1]}")
+    hold(proxy.end() == 0, "it did not drain")
 
 
 def disk_full_before(stage):

@@ -333,6 +333,46 @@ async fn one_client_is_frozen_by_name() {
 }
 
 #[tokio::test]
+async fn what_an_operator_does_is_in_the_trail() {
+    let desk = Desk::open(&Settings::default()).await;
+    desk.done(&["freeze", "--client", "bot", "--all"]);
+    desk.done(&["thaw", "--client", "bot"]);
+    desk.done(&["freeze"]);
+    desk.done(&["reload"]);
+    let good = desk.text();
+    std::fs::write(&desk.file, good.replace("[\"trader\"]", "[\"tradre\"]")).unwrap();
+    desk.fails(&["reload"], 2, &[]);
+    std::fs::write(&desk.file, &good).unwrap();
+    let Desk { exchange, proxy, file } = desk;
+    proxy.kill();
+    let frozen = ["thaw", "--config", file.to_str().unwrap(), "--admin", "127.0.0.1:1"];
+    assert!(geminid(&frozen).status.success());
+    let frozen = ["freeze", "--config", file.to_str().unwrap(), "--admin", "127.0.0.1:1"];
+    assert!(geminid(&frozen).status.success());
+    let _proxy = exchange.proxy(&Settings::default()).await;
+    let state = exchange.dir().join("state");
+    let shown = ["audit", "show", "--event", "note", "--state-dir", state.to_str().unwrap()];
+    let shown = out(&geminid(&shown));
+    let told: Vec<&str> =
+        shown.lines().map(|it| it.split_once(" note ").unwrap().1.trim()).collect();
+    let policy = found(told[0], |it| it.starts_with("policy="));
+    assert_eq!(policy.len(), "policy=".len() + 12, "{shown}");
+    let expected = [
+        format!("start {policy} clients=1 version={}", env!("CARGO_PKG_VERSION")),
+        "freeze client=bot cancel_all=no kept=yes level=everything".to_owned(),
+        r#"thaw client=bot frozen="{\"all\":\"no\",\"clients\":{}}""#.to_owned(),
+        "freeze cancel_all=no kept=yes level=risk".to_owned(),
+        format!("reload {policy} changed=no clients=1 names=bot result=applied"),
+        "reload result=refused".to_owned(),
+        format!(
+            r#"start {policy} clients=1 frozen="{{\"all\":\"risk\",\"clients\":{{}}}}" version={}"#,
+            env!("CARGO_PKG_VERSION")
+        ),
+    ];
+    assert_eq!(told, expected, "{shown}");
+}
+
+#[tokio::test]
 async fn a_freeze_survives_a_kill_and_is_given_without_a_proxy() {
     let desk = Desk::open(&Settings::default()).await;
     desk.done(&["freeze"]);
