@@ -199,6 +199,48 @@ async fn what_would_not_load_changes_nothing() {
     assert!(desk.text().contains("name = \"x\""));
 }
 
+/// As in the shell of an operator, who has none of the service's variables and files.
+#[test]
+fn without_the_secrets_of_the_proxy_clients_change_and_the_trail_is_looked_at() {
+    let dir = std::env::temp_dir().join(format!("geminid-operator-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("proxy.toml");
+    let text = "[listen]\nadmin = \"127.0.0.1:1\"\n[state]\ndir = \"state\"\n\
+                [[upstreams]]\nname = \"exchange\"\nprovider = \"exchange\"\nenvironment = \"production\"\n\
+                [[keys]]\nname = \"trading\"\napi_key = { env = \"NOT_IN_THIS_SHELL\" }\n\
+                api_secret = { file = \"not-for-us\" }\n\
+                [[clients]]\nname = \"lib\"\nkey = \"trading\"\nscopes = [\"auditor\"]\n\
+                credential = [{ key = \"account-lib\", secret = { file = \"lib.secret\" } }]\n";
+    std::fs::write(&file, text).unwrap();
+    let on = |words: &[&str], code: i32| {
+        let said = geminid(&[words, &["--config", file.to_str().unwrap()]].concat());
+        assert_eq!(said.status.code(), Some(code), "{words:?}: {}{}", out(&said), err(&said));
+        err(&said)
+    };
+    let said = on(&["client", "add", "bot", "--key", "trading", "--scopes", "trader"], 0);
+    assert!(said.contains("were not checked"), "{said}");
+    // What has nothing to do with that is found all the same.
+    on(&["client", "add", "two", "--key", "trading", "--scopes", "tradre"], 2);
+    on(&["client", "add", "two", "--key", "trading", "--max-notional", "usd=-1"], 2);
+    on(&["client", "rotate", "bot"], 0);
+    // A secret that was kept for nobody else is not left behind without a word.
+    let said = on(&["client", "rotate", "lib", "--until", "now"], 0);
+    assert!(said.contains("lib.secret any more: remove it"), "{said}");
+    let said = on(&["client", "revoke", "lib"], 0);
+    assert!(said.contains("lib.") && said.contains("secret any more: remove it"), "{said}");
+    assert!(!on(&["client", "revoke", "bot"], 0).contains("any more"));
+    for words in [
+        &["audit", "verify"][..],
+        &["audit", "show"],
+        &["audit", "export", "--format", "csv"],
+        &["policy", "suggest", "--client", "bot"],
+    ] {
+        let said = on(words, 1);
+        assert!(said.contains("there is no audit trail in"), "{said}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 #[tokio::test]
 async fn a_reload_takes_all_or_nothing() {
     let desk = Desk::open(&Settings::default()).await;

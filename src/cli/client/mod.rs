@@ -156,7 +156,13 @@ impl Session {
     fn write(self, text: &str) -> Result<(Operator, Option<Config>), NotDone> {
         let Self { operator, editing, overrides, now } = self;
         let config = editing.check(text, &overrides, now)?;
+        let (before, after) = (edit::secret_files(editing.text())?, edit::secret_files(text)?);
+        let needless: Vec<_> =
+            before.difference(&after).map(|it| editing.base().join(it)).collect();
         editing.finish(text)?;
+        for file in needless {
+            note(&format!("note: nothing needs {} any more: remove it", file.display()));
+        }
         match &config {
             Some(config) => config.warnings.iter().for_each(|it| note(&format!("warning: {it}"))),
             None => {
