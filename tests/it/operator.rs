@@ -512,6 +512,49 @@ async fn commands_want_the_operator_token_and_no_browser() {
     assert!(desk.proxy.log().iter().all(|it| !it.contains(&token)));
 }
 
+/// Whoever binds the address while no proxy runs would get the token.
+#[tokio::test]
+async fn nobody_but_the_proxy_is_told_the_operator_token() {
+    let desk = Desk::open(&Settings::default()).await;
+    let Desk { exchange, proxy, file } = desk;
+    let state = exchange.dir().join("state");
+    proxy.kill();
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let admin = stranger.local_addr().unwrap().to_string();
+    let words = ["--config", file.to_str().unwrap(), "--admin", &admin];
+    for command in ["freeze", "thaw", "reload"] {
+        let said = geminid(&[&[command][..], &words].concat());
+        assert_eq!(said.status.code(), Some(1), "{command}: {}", err(&said));
+        assert!(err(&said).contains("no proxy has the state directory"), "{}", err(&said));
+        let (mut connection, _) = stranger.accept().unwrap();
+        let mut heard = Vec::new();
+        std::io::Read::read_to_end(&mut connection, &mut heard).unwrap();
+        assert!(heard.is_empty(), "{}", String::from_utf8_lossy(&heard));
+    }
+    assert!(!state.join("frozen.json").exists());
+}
+
+/// Its hash is in the file, and nobody has it.
+#[test]
+fn a_credential_that_cannot_be_printed_is_no_success() {
+    let dir = std::env::temp_dir().join(format!("geminid-unprinted-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let mut command = crate::support::command();
+    command.current_dir(&dir).arg("init");
+    assert!(crate::support::run(&mut command).status.success());
+    for words in [&["client", "add", "x", "--key", "default"][..], &["client", "rotate", "x"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = crate::support::command();
+        let said = command.current_dir(&dir).args(words).stdout(full);
+        let said = said.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let said = said.wait_with_output().unwrap();
+        assert_eq!(said.status.code(), Some(1), "{}", err(&said));
+        assert!(err(&said).contains("client rotate x`"), "{}", err(&said));
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 #[test]
 fn without_a_file_there_is_nothing_to_add_to() {
     let dir = std::env::temp_dir().join(format!("geminid-add-{}", std::process::id()));
