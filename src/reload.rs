@@ -10,6 +10,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::call::ClientId;
 use crate::config::{self, Config, Overrides, Problems};
 use crate::observe::Observer;
 use crate::proxy::Proxy;
@@ -31,7 +32,7 @@ pub(crate) struct Reload {
 #[derive(Clone, Debug)]
 pub(crate) struct Reloaded {
     pub(crate) path: PathBuf,
-    pub(crate) n_clients: usize,
+    pub(crate) clients: Vec<ClientId>,
     pub(crate) policy: Arc<str>,
     /// Whether anything that decides is other than before. A new token alone is not.
     pub(crate) changed: bool,
@@ -110,13 +111,15 @@ impl Reload {
         for (proxy, roster) in rosters.collect::<Vec<_>>() {
             proxy.enlist(roster);
         }
-        let (n_clients, warnings) = (config.clients.len(), config.warnings);
-        Ok(Reloaded { path, n_clients, policy, changed, warnings })
+        let clients = config.clients.iter().map(|it| it.id.clone()).collect();
+        let warnings = config.warnings;
+        Ok(Reloaded { path, clients, policy, changed, warnings })
     }
 
     fn tell(&self, result: &Result<Reloaded, NotReloaded>) {
         match result {
-            Ok(Reloaded { path, n_clients, policy, changed, warnings }) => {
+            Ok(Reloaded { path, clients, policy, changed, warnings }) => {
+                let n_clients = clients.len();
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
@@ -124,10 +127,22 @@ impl Reload {
                     path = %path.display(), n_clients, policy = &**policy, changed, "reloaded"
                 );
                 self.observer.metrics.reloaded("applied");
+                let names: Vec<&str> = clients.iter().map(ClientId::as_str).collect();
+                self.observer.trail.note(
+                    "reload",
+                    &[
+                        ("result", "applied"),
+                        ("policy", policy),
+                        ("changed", if *changed { "yes" } else { "no" }),
+                        ("clients", &n_clients.to_string()),
+                        ("names", &names.join(" ")),
+                    ],
+                );
             }
             Err(fault) => {
                 tracing::error!(hint = fault.hint(), "not reloaded: {fault}");
                 self.observer.metrics.reloaded(fault.word());
+                self.observer.trail.note("reload", &[("result", fault.word())]);
             }
         }
     }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Face, token};
+use super::Face;
 use crate::call::{ClientId, Freeze};
 use crate::emergency::Cancelled;
 use crate::freeze::{FreezeError, Frozen, Whom};
@@ -99,7 +99,7 @@ async fn carry_out(
     path: &str,
     request: &mut Request<Incoming>,
 ) -> Result<Value, Refused> {
-    if !token::is_presented(&face.token, request.headers()) {
+    if !face.token.is_presented(request.headers()) {
         return Err(Refused::new(
             StatusCode::UNAUTHORIZED,
             "commands want the operator token",
@@ -169,8 +169,15 @@ async fn freeze(face: Face, order: FreezeOrder) -> Result<Value, Refused> {
     let client = client.map(|it| known(&face, &it)).transpose()?;
     let level = if everything { Freeze::Everything } else { Freeze::Risk };
     let (freezer, whom) = (Arc::clone(&face.freezer), client.clone());
-    let frozen = apart(move || freezer.freeze(whom.as_ref(), level)).await?;
-    tracing::warn!(client = client.as_ref().map(ClientId::as_str), %level, "frozen");
+    let frozen = apart(move || freezer.freeze(whom.as_ref(), level)).await;
+    // In force, be it that the disk does not keep it.
+    let name = client.as_ref().map(|it| ("client", it.as_str()));
+    let (level, kept) = (level.as_str(), if frozen.is_ok() { "yes" } else { "no" });
+    tracing::warn!(client = client.as_ref().map(ClientId::as_str), level, "frozen");
+    let asked = if cancel_all { "yes" } else { "no" };
+    let fields = [("level", level), ("kept", kept), ("cancel_all", asked)];
+    face.observer.trail.note("freeze", &name.into_iter().chain(fields).collect::<Vec<_>>());
+    let frozen = frozen?;
     if !cancel_all {
         return Ok(json!({"frozen": frozen.json()}));
     }
@@ -199,7 +206,14 @@ async fn thaw(face: Face, order: ThawOrder) -> Result<Value, Refused> {
     };
     let (freezer, asked) = (Arc::clone(&face.freezer), whom.clone());
     let frozen = apart(move || freezer.thaw(&asked)).await?;
-    tracing::warn!(?whom, frozen = %frozen.json(), "thawed");
+    let left = frozen.json().to_string();
+    tracing::warn!(?whom, frozen = left, "thawed");
+    let whom = match &whom {
+        Whom::All => ("whom", "all"),
+        Whom::Each => ("whom", "each"),
+        Whom::One(client) => ("client", client.as_str()),
+    };
+    face.observer.trail.note("thaw", &[whom, ("frozen", &left)]);
     Ok(json!({"frozen": frozen.json()}))
 }
 
@@ -268,8 +282,8 @@ fn affected(proxy: &Proxy, client: Option<&ClientId>) -> (Vec<ClientId>, Option<
 
 async fn reload(reload: Arc<Reload>) -> Result<Value, Refused> {
     match reload.run().await {
-        Ok(Reloaded { path, n_clients, policy, changed, warnings }) => Ok(json!({
-            "reloaded": path.display().to_string(), "clients": n_clients, "policy": &*policy,
+        Ok(Reloaded { path, clients, policy, changed, warnings }) => Ok(json!({
+            "reloaded": path.display().to_string(), "clients": clients.len(), "policy": &*policy,
             "changed": changed, "warnings": warnings,
         })),
         Err(fault) => {

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub(crate) use self::command::{FreezeOrder, ThawOrder};
+use self::token::Token;
 use crate::answer;
 use crate::call::Freeze;
 use crate::freeze::Freezer;
@@ -23,7 +24,6 @@ use crate::message::{self, Body};
 use crate::observe::Observer;
 use crate::proxy::Proxy;
 use crate::reload::Reload;
-use crate::secret::TokenHash;
 
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -37,8 +37,7 @@ pub(crate) struct Face {
     pub(crate) proxies: Vec<Arc<Proxy>>,
     pub(crate) freezer: Arc<Freezer>,
     pub(crate) reload: Arc<Reload>,
-    /// Of the operator token.
-    pub(crate) token: TokenHash,
+    pub(crate) token: Arc<Token>,
     /// Where requests are answered.
     pub(crate) main: Handle,
 }

@@ -3,18 +3,21 @@
 //! 1. It is made at the start, of the system's randomness, for its owner only.
 //! 2. A file that is not as it was made (another length, other rights) is replaced: no command could use
 //!    it, or somebody else could.
-//! 3. A running proxy keeps only its hash, and compares in constant time.
+//! 3. A disk that is full at the start does not stop it: commands are refused until there is a token.
+//! 4. A running proxy keeps only its hash, and compares in constant time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use secrecy::zeroize::Zeroizing;
 
 use crate::clock::random;
+use crate::journal::is_full;
 use crate::secret::{TokenHash, token_text};
 
 const FILE: &str = "operator-token";
@@ -38,8 +41,42 @@ pub(crate) fn read(state: &Path) -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(token.to_owned()))
 }
 
+/// What a running proxy keeps of its token: nothing, as long as none could be written.
+#[derive(Debug, Default)]
+pub(crate) struct Token(OnceLock<TokenHash>);
+
+impl Token {
+    /// The token in `state`, which gets one if it has none; and the fault, if there is no room for one.
+    ///
+    /// # Errors
+    /// If it could not be written with more room either.
+    pub(crate) fn open(state: &Path) -> io::Result<(Arc<Self>, Option<io::Error>)> {
+        let token = Arc::new(Self::default());
+        match open(state) {
+            Ok(hash) => drop(token.0.set(hash)),
+            Err(fault) if is_full(&fault) => return Ok((token, Some(fault))),
+            Err(fault) => return Err(fault),
+        }
+        Ok((token, None))
+    }
+
+    /// Tries once more. Whether there is a token now.
+    pub(crate) fn retry(&self, state: &Path) -> bool {
+        let made = open(state).is_ok_and(|hash| self.0.set(hash).is_ok());
+        if made {
+            tracing::info!("there is an operator token now");
+        }
+        made
+    }
+
+    /// Whether `headers` present it. One that is not there is presented by nobody.
+    pub(super) fn is_presented(&self, headers: &HeaderMap) -> bool {
+        self.0.get().is_some_and(|it| is_presented(it, headers))
+    }
+}
+
 /// The hash of the token in `state`, which gets one if it has none.
-pub(crate) fn open(state: &Path) -> io::Result<TokenHash> {
+fn open(state: &Path) -> io::Result<TokenHash> {
     let path = path(state);
     match is_private(&path).and_then(|()| read(state)) {
         Ok(token) => return Ok(TokenHash::of(token.as_bytes())),
@@ -66,15 +103,18 @@ fn write(state: &Path, path: &Path, token: &str) -> io::Result<()> {
     drop(fs::remove_file(&beside));
     let mut options = OpenOptions::new();
     let mut file = options.create_new(true).write(true).mode(0o600).open(&beside)?;
-    file.write_all(token.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
+    let written = file.write_all(token.as_bytes()).and_then(|()| file.write_all(b"\n"));
+    let written = written.and_then(|()| file.sync_all());
+    if written.is_err() {
+        drop(fs::remove_file(&beside));
+    }
+    written?;
     fs::rename(&beside, path)?;
     File::open(state)?.sync_all()
 }
 
 /// Whether `headers` present the token: once, as `Bearer`.
-pub(super) fn is_presented(token: &TokenHash, headers: &HeaderMap) -> bool {
+fn is_presented(token: &TokenHash, headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, second) = (values.next(), values.next());
     let bearer = value.filter(|_| second.is_none()).and_then(|it| {
@@ -148,6 +188,25 @@ mod tests {
         check(&["0123"], false);
         check(&["Bearer 0123", "Bearer 0123"], false);
         check(&["Bearer x", "Bearer 0123"], false);
+    }
+
+    #[test]
+    fn nobody_presents_a_token_that_is_not_there() {
+        let token = Token::default();
+        let mut headers = HeaderMap::new();
+        assert!(!token.is_presented(&headers));
+        headers.append(AUTHORIZATION, "Bearer ".parse().unwrap());
+        assert!(!token.is_presented(&headers));
+        let dir = scratch();
+        assert!(!token.retry(&dir.join("gone")) && token.retry(&dir));
+        let made = format!("Bearer {}", read(&dir).unwrap().as_str());
+        headers.insert(AUTHORIZATION, made.parse().unwrap());
+        assert!(token.is_presented(&headers));
+        // A directory in its place is no matter of room.
+        fs::remove_file(path(&dir)).unwrap();
+        fs::create_dir(path(&dir)).unwrap();
+        assert!(Token::open(&dir).is_err());
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::journal::{Damage, StateError};
 pub(crate) enum StartError {
     #[error("cannot listen on {0}")]
     Listen(Unbound),
-    #[error("the operator token cannot be written: {0}")]
-    Token(io::Error),
+    #[error("the operator token {} cannot be written: {fault}", path.display())]
+    Token { path: PathBuf, fault: io::Error },
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
     #[error(transparent)]
@@ -56,7 +56,7 @@ impl StartError {
     pub(crate) fn hint(&self) -> String {
         let hint = match self {
             Self::Listen(unbound) => return unbound.hint(),
-            Self::Token(_) => "see that the state directory can be written, and has room",
+            Self::Token { .. } => "see that the state directory can be written, and has room",
             Self::Thread(_) => "raise the limit of processes (`ulimit -u`, or the container's)",
             Self::Trail { .. } => {
                 "let the user that geminid runs as read and write `audit` in the state directory, or set `[state] audit = { durability = \"off\" }`"

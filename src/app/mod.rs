@@ -14,7 +14,10 @@ use tokio::task::JoinHandle;
 
 pub(crate) use self::fault::StartError;
 use self::fault::{DamagedKey, NoKeyLeft, way_out};
-use crate::admin::{self, token};
+use crate::admin::{
+    self,
+    token::{self, Token},
+};
 use crate::clock::Clock;
 use crate::config::{self, Audit, Config, Overrides};
 use crate::egress::{Arriving, Destination, Egress};
@@ -33,7 +36,7 @@ use crate::proxy::{Deadlines, Proxy};
 use crate::quotes::Quotes;
 use crate::ready::Ready;
 use crate::reload::{NotReloaded, Reload, Reloaded};
-use crate::roster::{KeyRing, Rings, Roster};
+use crate::roster::{self, KeyRing, Rings, Roster};
 use crate::task::{self, Drained, Tasks};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -42,6 +45,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
 /// Half the lag that a time-based nonce may have, so that a write may take as long again.
 const TEND_EVERY: Duration = Duration::from_secs(5);
+/// From one attempt to write an operator token to the next.
+const TOKEN_PAUSE: Duration = Duration::from_secs(5);
 /// How long the end waits for the disk: with the drain, shorter than what orchestrators grant. A mark
 /// that stays as it was lies above the last nonce.
 const LAST_WRITES: Duration = Duration::from_secs(3);
@@ -85,11 +90,12 @@ pub(crate) async fn start(
     clock: Arc<dyn Clock>,
 ) -> Result<Running, StartError> {
     let state = StateDir::open(&config.state_dir)?;
-    let token = token::open(state.path()).map_err(StartError::Token)?;
+    let token = operator_token(&state)?;
     let freezer = Arc::new(Freezer::open(state.path()));
     let (ledger, kept) = state.budgets()?;
     let budgets = Budgets::new(Box::new(ledger.clone()), kept);
     let trail = trail(&config, &clock)?;
+    note_start(&trail, &config, &freezer);
     let metrics = Metrics::new(&trail);
     metrics.budgets(&budgets);
     let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics, trail: trail.clone() });
@@ -137,6 +143,42 @@ pub(crate) async fn start(
         ledger,
         state,
     })
+}
+
+/// The token that commands want. On a disk that is full one is made as soon as there is room.
+fn operator_token(state: &StateDir) -> Result<Arc<Token>, StartError> {
+    let path = state.path().to_owned();
+    let failed = |fault| StartError::Token { path: token::path(&path), fault };
+    let (token, missing) = Token::open(&path).map_err(failed)?;
+    if let Some(fault) = missing {
+        tracing::error!(
+            path = %token::path(&path).display(), %fault,
+            hint = "make room in the state directory: commands to this proxy are refused until then",
+            "there is no operator token"
+        );
+        let token = Arc::clone(&token);
+        task::spawn("operator token", async move {
+            // What is spawned ends with the runtime.
+            loop {
+                tokio::time::sleep(TOKEN_PAUSE).await;
+                if token.retry(&path) {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(token)
+}
+
+/// What is in force from now on, be it that it was changed while no proxy ran.
+fn note_start(trail: &Trail, config: &Config, freezer: &Freezer) {
+    let (policy, frozen) = (roster::version(config), freezer.now());
+    let clients = config.clients.len().to_string();
+    let frozen = (!frozen.is_empty()).then(|| frozen.json().to_string());
+    let fields =
+        [("version", env!("CARGO_PKG_VERSION")), ("policy", &policy), ("clients", &clients)];
+    let frozen = frozen.iter().map(|it| ("frozen", it.as_str()));
+    trail.note("start", &fields.into_iter().chain(frozen).collect::<Vec<_>>());
 }
 
 /// Where all that happens is told for good, as far as the operator wants it.

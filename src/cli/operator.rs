@@ -42,6 +42,9 @@ pub(super) enum Unheard {
     NoProxy(SocketAddr),
     #[error("a proxy runs, and its admin listener is not {admin}")]
     Elsewhere { admin: SocketAddr },
+    /// It gets no token: whoever has that can thaw.
+    #[error("something listens on {admin}, and no proxy has the state directory {}", state.display())]
+    Stranger { admin: SocketAddr, state: PathBuf },
     #[error("the operator token {} cannot be read: {fault}", path.display())]
     NoToken { path: PathBuf, fault: io::Error },
     #[error("the admin listener {admin} does not answer: {fault}")]
@@ -53,6 +56,9 @@ impl Unheard {
         match self {
             Self::NoProxy(_) => "is the proxy running, and is this its admin address?",
             Self::Elsewhere { .. } => "name it with --admin ADDRESS",
+            Self::Stranger { .. } => {
+                "name the proxy's own with --admin and --state-dir; or end what listens there, and try again"
+            }
             Self::NoToken { .. } => {
                 "run this as the user that geminid runs as, or as root; --state-dir names another directory"
             }
@@ -116,6 +122,9 @@ impl Operator {
         };
         let token = token::read(state_dir)
             .map_err(|fault| Unheard::NoToken { path: token::path(state_dir), fault })?;
+        if !StateDir::is_held(state_dir) {
+            return Err(Unheard::Stranger { admin, state: state_dir.clone() });
+        }
         let mut ask = || {
             stream.set_read_timeout(Some(ANSWER))?;
             let length = body.len();

@@ -16,8 +16,13 @@ static LOG: Lines = Lines::new();
 
 /// Prints an answer. A reader that has gone away (`| head`) ends nothing.
 pub(super) fn data(text: &str) {
+    drop(once(text));
+}
+
+/// Prints what is not printed a second time.
+pub(super) fn once(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
 /// An answer that comes piece by piece. A reader that has gone away is told of, so that nothing more is

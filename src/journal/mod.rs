@@ -153,6 +153,11 @@ fn recover(path: &Path, mut file: File, fingerprint: &str) -> Result<Found, Stri
     Ok((used.then_some(read.kept), Marks::new(path, slots)))
 }
 
+/// Whether it would go with more room.
+pub(crate) fn is_full(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Closes a directory that was made wider than it need be, such as a volume's mount point.
 fn keep_private(path: &Path) {
     let mode = fs::metadata(path).map_or(0o700, |it| it.permissions().mode());

@@ -1,6 +1,6 @@
 """A state directory that is full, and a state file that is torn.
 
-1. A full disk is a tmpfs of 128 KiB, filled to the last byte: mounting it needs root. On it no order is placed, because
+1. A full disk is a tmpfs of 2 MiB, filled to the last byte: mounting it needs root. On it no order is placed, because
    nothing could tell of it afterwards; reads and cancels go on.
 2. What was handed out must stay known: after a restart on the full disk nonces go on above it.
 3. A torn file is the one that a killed proxy left, with one byte turned over, one bit turned over, or cut short. A start
@@ -28,13 +28,13 @@ from stage import Caller, Failed, Proxy, Skipped, hold, settled
 
 @contextlib.contextmanager
 def small_disk(stage, name):
-    """A file system of 128 KiB."""
+    """A small file system, with more room than what is held while it is full."""
     if os.geteuid() != 0:
         raise Skipped("mounting a small file system needs root")
     place = stage.directory / name
     place.mkdir(mode=0o700)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0700", "tmpfs", place], capture_output=True, text=True, check=False,
+        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", place], capture_output=True, text=True, check=False,
     )
     if mounted.returncode:
         raise Skipped(f"mounting is not possible here: {mounted.stderr.strip()}")
@@ -95,10 +95,14 @@ def calls(proxy, prefix, seconds, full=False):
     return n, faults
 
 
+# So that budgets are kept: wide enough for every order.
+LIMITS = "[clients.orders]\nmax_orders_per_day = 100000"
+
+
 def full_disk(stage):
     """Filled after the start: calls go on, and so does a restart."""
     with small_disk(stage, "small") as place:
-        proxy = Proxy(stage, "full-disk", state=place / "state").up()
+        proxy = Proxy(stage, "full-disk", state=place / "state", limits=LIMITS).up()
         try:
             return on_full_disk(stage, proxy, place)
         finally:
@@ -110,6 +114,8 @@ def on_full_disk(stage, proxy, place):
     ledger = Ledger(stage.simulator)
     settled(proxy)
     settled(proxy, proxy.caller(timed=True))
+    # Something that the budgets remember.
+    calls(proxy, "before", 1)
     fill(place)
     seconds = 6 if stage.quick else 15
     # Until the first line that does not fit, orders may still go.
@@ -117,8 +123,10 @@ def on_full_disk(stage, proxy, place):
     n, faults = calls(proxy, "full", seconds, full=True)
     hold(not faults, f"{len(faults)} of {n} calls on the full disk were not as expected, the first: {faults[:1]}")
     proxy.kill()
+    fill(place)
     proxy.up()
     back = settled(proxy)
+    hold("the budgets cannot be written anew" in proxy.said(), "the budgets' file was not kept as it was")
     again, faults = calls(proxy, "again", 3, full=True)
     hold(not faults, f"after a restart on the full disk {len(faults)} of {again} calls were not as expected, the first: {faults[:1]}")
     (place / "filler").unlink()
@@ -130,11 +138,31 @@ def on_full_disk(stage, proxy, place):
     settled(proxy)
     proxy.metrics()
     tallies = judged(ledger.new(), proxy)
+    begun_on_full_disk(proxy, place)
     return (
         f"{n} of {n} calls in {seconds} s on a disk filled to the last byte: orders refused (audit-unavailable), reads and cancels "
         f"answered; after `kill -9` the first call in {back:.1f} s, then {again} of {again}; with room made {with_room} of "
         f"{with_room}, orders too; {sum(it.arrivals for it in tallies)} nonces, 0 repeated, 0 fell"
     )
+
+
+def begun_on_full_disk(proxy, place):
+    """Neither trail nor operator token is there, and there is no room for either."""
+    proxy.kill()
+    shutil.rmtree(proxy.state / "audit")
+    (proxy.state / "operator-token").unlink()
+    fill(place)
+    proxy.up()
+    settled(proxy)
+    hold("there is no operator token" in proxy.said(), "nobody was told that there is no operator token")
+    n, faults = calls(proxy, "begun", 2, full=True)
+    hold(not faults, f"without a trail {len(faults)} of {n} calls on the full disk were not as expected, the first: {faults[:1]}")
+    (place / "filler").unlink()
+    time.sleep(6)
+    hold((proxy.state / "operator-token").is_file(), "with room made there is no operator token")
+    n, faults = calls(proxy, "begun-room", 2)
+    hold(not faults, f"with room for a trail {len(faults)} of {n} calls failed, the first: {faults[:1]}")
+    hold(proxy.end() == 0, "it did not drain")
 
 
 def disk_full_before(stage):

@@ -199,6 +199,48 @@ async fn what_would_not_load_changes_nothing() {
     assert!(desk.text().contains("name = \"x\""));
 }
 
+/// As in the shell of an operator, who has none of the service's variables and files.
+#[test]
+fn without_the_secrets_of_the_proxy_clients_change_and_the_trail_is_looked_at() {
+    let dir = std::env::temp_dir().join(format!("geminid-operator-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("proxy.toml");
+    let text = "[listen]\nadmin = \"127.0.0.1:1\"\n[state]\ndir = \"state\"\n\
+                [[upstreams]]\nname = \"exchange\"\nprovider = \"exchange\"\nenvironment = \"production\"\n\
+                [[keys]]\nname = \"trading\"\napi_key = { env = \"NOT_IN_THIS_SHELL\" }\n\
+                api_secret = { file = \"not-for-us\" }\n\
+                [[clients]]\nname = \"lib\"\nkey = \"trading\"\nscopes = [\"auditor\"]\n\
+                credential = [{ key = \"account-lib\", secret = { file = \"lib.secret\" } }]\n";
+    std::fs::write(&file, text).unwrap();
+    let on = |words: &[&str], code: i32| {
+        let said = geminid(&[words, &["--config", file.to_str().unwrap()]].concat());
+        assert_eq!(said.status.code(), Some(code), "{words:?}: {}{}", out(&said), err(&said));
+        err(&said)
+    };
+    let said = on(&["client", "add", "bot", "--key", "trading", "--scopes", "trader"], 0);
+    assert!(said.contains("were not checked"), "{said}");
+    // What has nothing to do with that is found all the same.
+    on(&["client", "add", "two", "--key", "trading", "--scopes", "tradre"], 2);
+    on(&["client", "add", "two", "--key", "trading", "--max-notional", "usd=-1"], 2);
+    on(&["client", "rotate", "bot"], 0);
+    // A secret that was kept for nobody else is not left behind without a word.
+    let said = on(&["client", "rotate", "lib", "--until", "now"], 0);
+    assert!(said.contains("lib.secret any more: remove it"), "{said}");
+    let said = on(&["client", "revoke", "lib"], 0);
+    assert!(said.contains("lib.") && said.contains("secret any more: remove it"), "{said}");
+    assert!(!on(&["client", "revoke", "bot"], 0).contains("any more"));
+    for words in [
+        &["audit", "verify"][..],
+        &["audit", "show"],
+        &["audit", "export", "--format", "csv"],
+        &["policy", "suggest", "--client", "bot"],
+    ] {
+        let said = on(words, 1);
+        assert!(said.contains("there is no audit trail in"), "{said}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
 #[tokio::test]
 async fn a_reload_takes_all_or_nothing() {
     let desk = Desk::open(&Settings::default()).await;
@@ -333,6 +375,46 @@ async fn one_client_is_frozen_by_name() {
 }
 
 #[tokio::test]
+async fn what_an_operator_does_is_in_the_trail() {
+    let desk = Desk::open(&Settings::default()).await;
+    desk.done(&["freeze", "--client", "bot", "--all"]);
+    desk.done(&["thaw", "--client", "bot"]);
+    desk.done(&["freeze"]);
+    desk.done(&["reload"]);
+    let good = desk.text();
+    std::fs::write(&desk.file, good.replace("[\"trader\"]", "[\"tradre\"]")).unwrap();
+    desk.fails(&["reload"], 2, &[]);
+    std::fs::write(&desk.file, &good).unwrap();
+    let Desk { exchange, proxy, file } = desk;
+    proxy.kill();
+    let frozen = ["thaw", "--config", file.to_str().unwrap(), "--admin", "127.0.0.1:1"];
+    assert!(geminid(&frozen).status.success());
+    let frozen = ["freeze", "--config", file.to_str().unwrap(), "--admin", "127.0.0.1:1"];
+    assert!(geminid(&frozen).status.success());
+    let _proxy = exchange.proxy(&Settings::default()).await;
+    let state = exchange.dir().join("state");
+    let shown = ["audit", "show", "--event", "note", "--state-dir", state.to_str().unwrap()];
+    let shown = out(&geminid(&shown));
+    let told: Vec<&str> =
+        shown.lines().map(|it| it.split_once(" note ").unwrap().1.trim()).collect();
+    let policy = found(told[0], |it| it.starts_with("policy="));
+    assert_eq!(policy.len(), "policy=".len() + 12, "{shown}");
+    let expected = [
+        format!("start {policy} clients=1 version={}", env!("CARGO_PKG_VERSION")),
+        "freeze client=bot cancel_all=no kept=yes level=everything".to_owned(),
+        r#"thaw client=bot frozen="{\"all\":\"no\",\"clients\":{}}""#.to_owned(),
+        "freeze cancel_all=no kept=yes level=risk".to_owned(),
+        format!("reload {policy} changed=no clients=1 names=bot result=applied"),
+        "reload result=refused".to_owned(),
+        format!(
+            r#"start {policy} clients=1 frozen="{{\"all\":\"risk\",\"clients\":{{}}}}" version={}"#,
+            env!("CARGO_PKG_VERSION")
+        ),
+    ];
+    assert_eq!(told, expected, "{shown}");
+}
+
+#[tokio::test]
 async fn a_freeze_survives_a_kill_and_is_given_without_a_proxy() {
     let desk = Desk::open(&Settings::default()).await;
     desk.done(&["freeze"]);
@@ -428,6 +510,49 @@ async fn commands_want_the_operator_token_and_no_browser() {
     assert_eq!(operator.post("/freeze", "").await.json()["frozen"]["all"], "risk");
     // It is in no line of the log.
     assert!(desk.proxy.log().iter().all(|it| !it.contains(&token)));
+}
+
+/// Whoever binds the address while no proxy runs would get the token.
+#[tokio::test]
+async fn nobody_but_the_proxy_is_told_the_operator_token() {
+    let desk = Desk::open(&Settings::default()).await;
+    let Desk { exchange, proxy, file } = desk;
+    let state = exchange.dir().join("state");
+    proxy.kill();
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let admin = stranger.local_addr().unwrap().to_string();
+    let words = ["--config", file.to_str().unwrap(), "--admin", &admin];
+    for command in ["freeze", "thaw", "reload"] {
+        let said = geminid(&[&[command][..], &words].concat());
+        assert_eq!(said.status.code(), Some(1), "{command}: {}", err(&said));
+        assert!(err(&said).contains("no proxy has the state directory"), "{}", err(&said));
+        let (mut connection, _) = stranger.accept().unwrap();
+        let mut heard = Vec::new();
+        std::io::Read::read_to_end(&mut connection, &mut heard).unwrap();
+        assert!(heard.is_empty(), "{}", String::from_utf8_lossy(&heard));
+    }
+    assert!(!state.join("frozen.json").exists());
+}
+
+/// Its hash is in the file, and nobody has it.
+#[test]
+fn a_credential_that_cannot_be_printed_is_no_success() {
+    let dir = std::env::temp_dir().join(format!("geminid-unprinted-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let mut command = crate::support::command();
+    command.current_dir(&dir).arg("init");
+    assert!(crate::support::run(&mut command).status.success());
+    for words in [&["client", "add", "x", "--key", "default"][..], &["client", "rotate", "x"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = crate::support::command();
+        let said = command.current_dir(&dir).args(words).stdout(full);
+        let said = said.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let said = said.wait_with_output().unwrap();
+        assert_eq!(said.status.code(), Some(1), "{}", err(&said));
+        assert!(err(&said).contains("client rotate x`"), "{}", err(&said));
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]

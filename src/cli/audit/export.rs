@@ -1,8 +1,10 @@
 //! `audit export`: one JSON array, or a table for a spreadsheet.
 //!
 //! A cell of foreign text that a spreadsheet would take for a formula gets an apostrophe in front;
-//! numbers do not.
+//! numbers do not. What is not printable stands as the trail has it, `\u001b`: a table is looked at in
+//! terminals, too.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -93,12 +95,29 @@ pub(super) fn row(told: &Told<'_>) -> String {
 
 /// RFC 4180, and no formula.
 fn cell(text: &str) -> String {
+    let text = &printable(text);
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number(text);
     let text = if formula { format!("'{text}") } else { text.to_owned() };
     if text.contains(['"', ',', '\r', '\n']) {
         return format!("\"{}\"", text.replace('"', "\"\""));
     }
     text
+}
+
+/// As it stands in the trail, but for ends of lines and tabs.
+fn printable(text: &str) -> String {
+    let mut told = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            ' '..='~' | '\n' | '\r' | '\t' => told.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(told, "\\u{unit:04x}").expect("a string takes all");
+                }
+            }
+        }
+    }
+    told
 }
 
 fn is_number(text: &str) -> bool {
@@ -130,6 +149,8 @@ mod tests {
             ("\tx", "'\tx"),
             ("=cmd|' /C calc'!A0,\"", "\"'=cmd|' /C calc'!A0,\"\"\""),
             ("a=b", "a=b"),
+            ("\u{1b}[2J\u{9b}1m\0", "\\u001b[2J\\u009b1m\\u0000"),
+            ("\u{ff1d}1+1 \u{202e}😀", "\\uff1d1+1 \\u202e\\ud83d\\ude00"),
         ] {
             assert_eq!(cell(text), expected, "{text}");
         }

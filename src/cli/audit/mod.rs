@@ -21,7 +21,7 @@ use clap::{Args, Subcommand, ValueEnum};
 pub(super) use self::filter::{Filter, Told, Window};
 use super::say::{Answer, data, fault, note};
 use super::{Logging, USAGE, on, one_thread};
-use crate::config::{self, Loaded, Overrides};
+use crate::config::{self, Overrides};
 use crate::journal::trail::{self, FOLDER, Lines, Part};
 
 #[derive(Debug, Subcommand)]
@@ -88,10 +88,9 @@ impl Place {
             log_level: logging.log_level,
             ..Overrides::default()
         };
-        match config::load(self.config.as_deref(), &overrides) {
-            Ok(Loaded::File(config) | Loaded::Environment(config, _)) => {
-                Ok(config.state_dir.join(FOLDER))
-            }
+        // Only where the trail is: whoever looks at it may have none of the proxy's secrets.
+        match config::place(self.config.as_deref(), &overrides) {
+            Ok(found) => Ok(found.state_dir.join(FOLDER)),
             Err(problems) => {
                 fault(&problems, None);
                 Err(ExitCode::from(USAGE))

@@ -12,7 +12,7 @@ use super::super::say::Answer;
 use super::super::serve::Ends;
 use super::filter::{Filter, Told, Window};
 use super::{Ended, Last, each, ended, tell_unread};
-use crate::journal::trail::{self, Lines};
+use crate::journal::trail::{self, LONGEST, Lines};
 
 /// Not seen by who reads along.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -110,7 +110,8 @@ impl<'a> Tail<'a> {
                             }
                             true
                         }
-                        Some(_) => false,
+                        // None of ours, and it would be read for ever.
+                        Some(raw) => raw.text.len() >= LONGEST,
                     };
                     if !ended {
                         // It is being written.

@@ -185,6 +185,11 @@ async fn whoever_follows_sees_each_line_once_in_whatever_file() {
     assert_eq!(read(), "9");
     file.write_all(b":\"2026\",\"n\":10}\n").unwrap();
     assert_eq!(read(), "10");
+    // Longer than any line of ours: passed over, and not waited for.
+    file.write_all(&[b'x'; 200_000]).unwrap();
+    assert_eq!(read(), "");
+    file.write_all(b"\n{\"at\":\"2026\",\"n\":11}\n").unwrap();
+    assert_eq!(read(), "11");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use clap::Args;
 use toml_edit::{Array, InlineTable, Value};
 
 use super::made::{Made, SecretFile};
-use super::{NotDone, Session, take_up, when};
-use crate::cli::say::{data, note};
+use super::{NotDone, Session, both, hand_over, take_up, when};
+use crate::cli::say::note;
 use crate::cli::{Logging, Where};
 use crate::clock::UnixMicros;
 use crate::config::edit::{self, NewClient};
@@ -96,11 +96,11 @@ pub(super) fn add(args: &AddArgs, logging: &Logging) -> Result<ExitCode, NotDone
     let file = made.keep(&session.editing)?;
     let (operator, config) = session.write(&text)?;
     SecretFile::stays(file);
-    data(&made.shown(name, config.as_ref()));
+    let printed = hand_over(name, &made.shown(name, config.as_ref()));
     if args.scopes.is_empty() && args.operations.is_empty() {
         note(&format!("it may read (scopes = [\"{USUAL_SCOPE}\"]); --scopes trader lets it trade"));
     }
-    Ok(take_up(&operator))
+    Ok(both(printed, take_up(&operator)))
 }
 
 impl AddArgs {

@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 
 use self::made::Made;
 use super::operator::{Operator, Unheard};
-use super::say::{data, fault, note};
+use super::say::{data, fault, note, once};
 use super::{Logging, USAGE, Where};
 use crate::clock::{Clock as _, SystemClock, UnixMicros};
 use crate::config::edit::{self, EditError, Editing, Listed, Outlived, Unwritten, When};
@@ -84,6 +84,10 @@ enum NotDone {
     #[error("the secret's file {} cannot be made: {fault}", path.display())]
     Secret { path: PathBuf, fault: std::io::Error },
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the file is changed, and the credential could not be printed: {0}")]
+struct Unprinted(std::io::Error);
 
 impl NotDone {
     fn hint(&self) -> Option<String> {
@@ -156,7 +160,13 @@ impl Session {
     fn write(self, text: &str) -> Result<(Operator, Option<Config>), NotDone> {
         let Self { operator, editing, overrides, now } = self;
         let config = editing.check(text, &overrides, now)?;
+        let (before, after) = (edit::secret_files(editing.text())?, edit::secret_files(text)?);
+        let needless: Vec<_> =
+            before.difference(&after).map(|it| editing.base().join(it)).collect();
         editing.finish(text)?;
+        for file in needless {
+            note(&format!("note: nothing needs {} any more: remove it", file.display()));
+        }
         match &config {
             Some(config) => config.warnings.iter().for_each(|it| note(&format!("warning: {it}"))),
             None => {
@@ -198,6 +208,18 @@ fn take_up(operator: &Operator) -> ExitCode {
     }
     note("the running proxy has taken it up");
     ExitCode::SUCCESS
+}
+
+/// Prints a credential, which nobody has a second time.
+fn hand_over(name: &str, shown: &str) -> ExitCode {
+    let Err(unprinted) = once(shown) else { return ExitCode::SUCCESS };
+    let hint = format!("`geminid client rotate {name}` makes another; nobody has this one");
+    fault(&Unprinted(unprinted), Some(&hint));
+    ExitCode::FAILURE
+}
+
+fn both(one: ExitCode, other: ExitCode) -> ExitCode {
+    if one == ExitCode::SUCCESS { other } else { one }
 }
 
 fn list(args: &ListArgs, logging: &Logging) -> Result<ExitCode, NotDone> {
@@ -266,14 +288,13 @@ fn rotate(args: &RotateArgs, logging: &Logging) -> Result<ExitCode, NotDone> {
     let files = made.iter().map(|it| it.keep(&session.editing)).collect::<Result<Vec<_>, _>>()?;
     let (operator, config) = session.write(&text)?;
     files.into_iter().for_each(made::SecretFile::stays);
-    for it in &made {
-        data(&it.shown(&args.name, config.as_ref()));
-    }
+    let shown: String = made.iter().map(|it| it.shown(&args.name, config.as_ref())).collect();
+    let printed = hand_over(&args.name, &shown);
     note(&match old {
         Outlived::Gone => "the old ones are gone".to_owned(),
         Outlived::Until(When { text, .. }) => format!("the old ones count until {text} at most"),
     });
-    Ok(take_up(&operator))
+    Ok(both(printed, take_up(&operator)))
 }
 
 fn revoke(args: &RevokeArgs, logging: &Logging) -> Result<ExitCode, NotDone> {

@@ -1,6 +1,8 @@
 //! The clients of a configuration as they are written, without what proves who they are. It reads no
 //! secret, so it works where the proxy's secrets cannot be read.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use toml_edit::{Array, Item, TableLike, Value};
 
@@ -40,18 +42,31 @@ pub(crate) fn list(text: &str) -> Result<Vec<Listed>, EditError> {
     Ok(each.collect())
 }
 
+/// The files that hold secrets of clients, as they are written.
+pub(crate) fn secret_files(text: &str) -> Result<BTreeSet<String>, EditError> {
+    let document = place::parse(text)?;
+    let file = |it: &dyn TableLike| text_of(it.get("secret")?.as_table_like()?, "file");
+    let each = place::entries(&document)?.into_iter();
+    Ok(each.flat_map(|it| each_credential(it.entry.table(), file)).flatten().collect())
+}
+
 fn credentials(client: &dyn TableLike) -> Vec<ListedCredential> {
+    each_credential(client, |it| ListedCredential {
+        kind: kind(it),
+        expires: text_of(it, "expires"),
+    })
+}
+
+fn each_credential<T>(client: &dyn TableLike, of: impl Fn(&dyn TableLike) -> T) -> Vec<T> {
     let Some(item) = client.get("credential") else { return Vec::new() };
-    let one =
-        |it: &dyn TableLike| ListedCredential { kind: kind(it), expires: text_of(it, "expires") };
     if let Some(table) = item.as_table_like() {
-        return vec![one(table)];
+        return vec![of(table)];
     }
     if let Some(tables) = item.as_array_of_tables() {
-        return tables.iter().map(|it| one(it)).collect();
+        return tables.iter().map(|it| of(it)).collect();
     }
     let elements = item.as_array().into_iter().flat_map(Array::iter);
-    elements.filter_map(Value::as_inline_table).map(|it| one(it)).collect()
+    elements.filter_map(Value::as_inline_table).map(|it| of(it)).collect()
 }
 
 fn kind(credential: &dyn TableLike) -> &'static str {

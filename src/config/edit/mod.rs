@@ -17,7 +17,7 @@ use toml_edit::{InlineTable, Value};
 
 use self::place::{Entry, Splice};
 
-pub(crate) use self::list::{Listed, ListedCredential, list};
+pub(crate) use self::list::{Listed, ListedCredential, list, secret_files};
 pub(crate) use self::replace::{Editing, Unwritten};
 pub(crate) use self::rotate::{Outlived, kinds, rotate};
 pub(crate) use self::when::When;

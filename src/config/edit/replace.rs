@@ -139,8 +139,11 @@ impl Editing {
 
 /// What is told of a secret that cannot be read here: wherever it stands, since a client less moves it.
 fn unread_source(problem: &Problem) -> Option<(&str, &str)> {
+    // `keys[0].api_secret.file`: how it is read stands behind it.
     let path = problem.place.path.as_str();
+    let (setting, kind) = path.rsplit_once('.')?;
+    let kinds = ["env", "file", "command", "systemd"];
     let sources = [".api_key", ".api_secret", ".secret"];
-    let source = sources.into_iter().find(|it| path.ends_with(it))?;
-    Some((source, &problem.message))
+    let source = sources.into_iter().find(|it| setting.ends_with(it));
+    Some((source.filter(|_| kinds.contains(&kind))?, &problem.message))
 }

@@ -15,6 +15,8 @@ pub(super) struct Read {
     pub(super) entries: Vec<Entry>,
     /// Why its last line does not count.
     pub(super) torn: Option<&'static str>,
+    /// Where its last line ends that is whole, with its line feed.
+    pub(super) good: usize,
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -151,7 +153,7 @@ fn checksum(text: &str) -> String {
 /// Reads a whole file.
 pub(super) fn read_all(bytes: &[u8]) -> Result<Read, Bad> {
     let mut entries = Vec::new();
-    let mut torn = None;
+    let (mut torn, mut good) = (None, 0);
     for line in bytes.split_inclusive(|it| *it == b'\n') {
         let number = entries.len() + 1;
         if let Some(why) = torn {
@@ -160,13 +162,16 @@ pub(super) fn read_all(bytes: &[u8]) -> Result<Read, Bad> {
         }
         let whole = line.strip_suffix(b"\n");
         match entry(whole.unwrap_or(line), number) {
-            Ok(entry) => entries.push(entry),
+            Ok(entry) => {
+                entries.push(entry);
+                good += whole.map_or(0, |it| it.len() + 1);
+            }
             // A loss of power may leave noughts where a line was on its way.
             Err(why) if whole.is_none() || line.contains(&0) => torn = Some(why),
             Err(why) => return Err(Bad { line: number, why }),
         }
     }
-    Ok(Read { entries, torn })
+    Ok(Read { entries, torn, good })
 }
 
 fn entry(line: &[u8], number: usize) -> Result<Entry, &'static str> {

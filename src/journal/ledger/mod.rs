@@ -5,7 +5,7 @@
 //!    a cap would be higher than it is.
 //! 2. What is over is forgotten: at the start, and when the file has grown, it is written anew with what
 //!    the latest day took and with the orders that are open. Beside and renamed: a crash leaves the one
-//!    or the other.
+//!    or the other. A disk that is too full for it has the old one go on.
 //! 3. What cannot be written is kept and tried again. A reservation that cannot be written lets nothing
 //!    be sent.
 
@@ -37,7 +37,7 @@ impl StateDir {
     /// The ledger of the budgets, and what it holds.
     ///
     /// # Errors
-    /// If it cannot be read to the end, or not be written: caps would not hold.
+    /// If it cannot be read to the end, or not be opened for writing: caps would not hold.
     pub(crate) fn budgets(&self) -> Result<(JournalLedger, Vec<Entry>), StateError> {
         let path = self.path.join(NAME);
         let fault = |fault| StateError::Budgets { path: path.clone(), fault };
@@ -46,11 +46,27 @@ impl StateDir {
             Err(it) if it.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(it) => return Err(fault(it)),
         };
-        let entries = read(&path, &bytes)?;
-        let entries = pages::digest(entries);
-        let pages = Pages::create(&self.path, NAME, &entries).map_err(fault)?;
+        let entries = pages::digest(read(&path, &bytes)?);
+        let (pages, entries) = match Pages::create(&self.path, NAME, &entries) {
+            Ok(pages) => (pages, entries),
+            Err(full) => self.go_on(&bytes, &full).ok_or_else(|| fault(full))?,
+        };
         let log = Log::start("budgets", Box::new(pages), Durability::Group).map_err(fault)?;
         Ok((JournalLedger { log, later: Arc::default() }, entries))
+    }
+
+    /// Writes on in the file that is there, because it cannot be written anew.
+    fn go_on(&self, bytes: &[u8], full: &io::Error) -> Option<(Pages, Vec<Entry>)> {
+        let good = bytes.get(..line::read_all(bytes).ok()?.good)?;
+        let entries = line::read_all(good).ok()?.entries;
+        let pages = Pages::go_on(&self.path, NAME, good.len(), entries.len()).ok()?;
+        let path = self.path.join(NAME);
+        tracing::error!(
+            path = %path.display(), fault = %full,
+            hint = "make room in the state directory: what needs a reservation may be refused until then",
+            "the budgets cannot be written anew: their file goes on as it is"
+        );
+        Some((pages, pages::digest(entries)))
     }
 }
 

@@ -61,6 +61,32 @@ impl Pages {
         })
     }
 
+    /// Takes up the file that is there: so many bytes of it are good, in so many lines.
+    pub(super) fn go_on(
+        directory: &std::path::Path,
+        name: &'static str,
+        good: usize,
+        n_lines: usize,
+    ) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).open(directory.join(name))?;
+        // The process before may have ended before it did so.
+        file.sync_data()?;
+        let length = bytes(good);
+        Ok(Self {
+            directory: directory.to_owned(),
+            name,
+            file,
+            length,
+            synced: length,
+            unsynced: Vec::new(),
+            n_lines: bytes(n_lines),
+            torn: true,
+            doubtful: false,
+            // Tried again when there is much more of it.
+            limit: length.saturating_add(LONG),
+        })
+    }
+
     /// Puts another handle in the place of the file's.
     #[cfg(test)]
     pub(super) fn swap(&mut self, file: File) -> File {
@@ -169,8 +195,12 @@ fn replace(directory: &std::path::Path, name: &str, bytes: &[u8]) -> io::Result<
     drop(fs::remove_file(&beside));
     let mut options = OpenOptions::new();
     let mut file = options.create_new(true).write(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // On a full disk it would take the room that others need.
+        drop(fs::remove_file(&beside));
+    }
+    written?;
     fs::rename(&beside, &path)?;
     File::open(directory)?.sync_all()?;
     Ok(file)

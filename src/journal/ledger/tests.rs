@@ -319,3 +319,37 @@ fn what_the_log_has_no_room_for_is_kept() {
     assert_eq!(dir.budgets().unwrap().1, [Entry::Day { day: 5 }, reserved(1, 5), reserved(2, 5)]);
     fs::remove_dir_all(path).unwrap();
 }
+
+/// A directory in the place of the new file stands for a disk that has no room for one.
+#[tokio::test]
+async fn a_start_that_cannot_write_the_file_anew_goes_on_with_the_old_one() {
+    let (path, dir) = scratch("old");
+    let over = [reserved(7, 20_000), Entry::Released { number: 7 }];
+    let old = [over.as_slice(), &all()].concat();
+    let unwritten = path.join(format!("{NAME}.new"));
+    for (n, end) in ["", "{\"line\":10,\"en", "\0\0\0\n"].into_iter().enumerate() {
+        fs::write(path.join(NAME), text(&old) + end).unwrap();
+        fs::create_dir(&unwritten).unwrap();
+        let (ledger, kept) = dir.budgets().unwrap();
+        assert_eq!(kept, all(), "{n}");
+        ledger.append(&ended(1));
+        ledger.written().await.unwrap();
+        ledger.close().await;
+        let expected = [old.clone(), vec![ended(1)]].concat();
+        assert_eq!(fs::read_to_string(path.join(NAME)).unwrap(), text(&expected), "{n}");
+        fs::remove_dir(&unwritten).unwrap();
+    }
+    // A last line without its line feed: nobody relied on it, and none is written behind it.
+    fs::write(path.join(NAME), text(&old).trim_end()).unwrap();
+    fs::create_dir(&unwritten).unwrap();
+    let (ledger, kept) = dir.budgets().unwrap();
+    assert_eq!(kept, all()[..6]);
+    ledger.append(&ended(3));
+    ledger.written().await.unwrap();
+    assert_eq!(fs::read_to_string(path.join(NAME)).unwrap(), text(&old));
+    // Where none was, there is nothing to go on with.
+    ledger.close().await;
+    fs::remove_file(path.join(NAME)).unwrap();
+    assert!(matches!(dir.budgets(), Err(StateError::Budgets { .. })));
+    fs::remove_dir_all(path).unwrap();
+}

@@ -10,6 +10,7 @@
 
 mod files;
 mod head;
+mod later;
 mod line;
 mod recover;
 mod sheet;
@@ -18,19 +19,19 @@ mod tests;
 mod verify;
 mod words;
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) use self::files::{Lines, Part, parts};
-pub(crate) use self::line::hex;
+use self::later::Later;
+pub(crate) use self::line::{LONGEST, hex};
 pub(crate) use self::verify::{Broken, Sound, What, verify};
 pub(crate) use self::words::{MOST_CHARS, begin, string};
 use crate::clock::Clock;
+use crate::journal::is_full;
 use crate::journal::log::{Durability, Log};
 
 /// The directory, below the state's.
@@ -75,7 +76,8 @@ impl Trail {
         Self { open: None }
     }
 
-    /// Takes the trail up where it ends. `state` is the state directory, which is ours alone.
+    /// Takes the trail up where it ends, as soon as there is room for it. `state` is the state directory,
+    /// which is ours alone.
     ///
     /// # Errors
     /// If the directory or its files cannot be used.
@@ -95,15 +97,21 @@ impl Trail {
         most: u64,
     ) -> io::Result<Self> {
         let dir = state.join(FOLDER);
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        super::keep_private(&dir);
-        let recover::Found { paper, notes } = recover::recover(&dir, Arc::clone(&clock), most)?;
-        let log = Log::start("audit", Box::new(paper), durability)?;
+        let mut sheet = Later::new(dir.clone(), Arc::clone(&clock), most);
+        match sheet.open() {
+            Ok(_) => {}
+            Err(fault) if is_full(&fault) => {
+                tracing::error!(
+                    dir = %dir.display(), %fault,
+                    hint = "make room in the state directory: orders are refused until then, and go again by themselves",
+                    "the audit trail finds no room to begin"
+                );
+            }
+            Err(fault) => return Err(fault),
+        }
+        let log = Log::start("audit", Box::new(sheet), durability)?;
         let (n_lines, n_told) = (AtomicU64::new(0), AtomicU64::new(0));
-        let trail = Self { open: Some(Arc::new(Open { log, clock, n_lines, n_told })) };
-        notes.into_iter().for_each(|it| trail.append(it));
-        trail.note("start", &[("version", env!("CARGO_PKG_VERSION"))]);
-        Ok(trail)
+        Ok(Self { open: Some(Arc::new(Open { log, clock, n_lines, n_told })) })
     }
 
     pub(crate) fn is_on(&self) -> bool {

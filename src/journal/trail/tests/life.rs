@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::time::Duration;
 
+use super::super::later::Later;
 use super::super::{FOLDER, Lines, Trail, head};
 use super::*;
 use crate::journal::log::Durability;
@@ -174,10 +175,10 @@ async fn a_trail_from_start_to_end() {
         (0..20).for_each(|n| trail.append(line(n)));
         trail.note("freeze", &[("client", "bot\u{1b}[2J")]);
         durable(&trail).await.unwrap();
-        assert_eq!((trail.n_lines(), trail.n_lost()), (22, 0));
+        assert_eq!((trail.n_lines(), trail.n_lost()), (21, 0));
         trail.close().await;
         let sound = verify(&dir.0.join(FOLDER), 1).unwrap().unwrap();
-        assert_eq!(sound.n_lines - (sound.n_files as u64 - 1), 22 * (round as u64 + 1));
+        assert_eq!(sound.n_lines - (sound.n_files as u64 - 1), 21 * (round as u64 + 1));
     }
     let mode = fs::metadata(dir.0.join(FOLDER)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
@@ -194,6 +195,7 @@ async fn lines_that_are_lost_are_told_of_as_soon_as_there_is_room() {
     let clock = Arc::new(ManualClock::new(NOW));
     // One line, and the file is full: the next one needs another.
     let trail = Trail::turning(&dir.0, Durability::Group, clock, 1).unwrap();
+    trail.append(line(9));
     durable(&trail).await.unwrap();
     let (audit, aside) = (dir.0.join(FOLDER), dir.0.join("aside"));
     fs::rename(&audit, &aside).unwrap();
@@ -215,4 +217,32 @@ async fn lines_that_are_lost_are_told_of_as_soon_as_there_is_room() {
     let sound = verify(&audit, 1).unwrap().unwrap();
     let expected = format!("\"note\":\"lost\",\"lines\":\"{n_lost}\"");
     assert!(sound.told.iter().any(|it| it.contains(&expected)), "{:?}", sound.told);
+}
+
+/// A file in the place of the directory stands for a disk that is full at the start.
+#[test]
+fn a_trail_without_room_begins_when_there_is_some() {
+    let dir = Dir::new();
+    let (audit, aside) = (dir.0.join(FOLDER), dir.0.join("aside"));
+    fs::create_dir(&audit).unwrap();
+    put(&mut found(&audit, MOST).paper, 7);
+    let path = files::parts(&audit).unwrap()[0].path.clone();
+    OpenOptions::new().append(true).open(path).unwrap().write_all(b"{\"seq\":8").unwrap();
+    fs::rename(&audit, &aside).unwrap();
+    fs::write(&audit, "").unwrap();
+    let mut later = Later::new(audit.clone(), Arc::new(ManualClock::new(NOW)), MOST);
+    assert!(later.open().is_err() && later.write(&[line(1)]).is_err());
+    fs::remove_file(&audit).unwrap();
+    fs::rename(&aside, &audit).unwrap();
+    // What was found is not lost with a write that fails.
+    let path = files::parts(&audit).unwrap()[0].path.clone();
+    let paper = later.open().unwrap();
+    let whole = std::mem::replace(&mut paper.file, fs::File::open(path).unwrap());
+    later.write(&[line(1)]).unwrap_err();
+    later.open().unwrap().file = whole;
+    later.write(&[line(1)]).unwrap();
+    later.write(&[line(2)]).unwrap();
+    later.sync().unwrap();
+    let sound = verify(&audit, 1).unwrap().unwrap();
+    assert_eq!((sound.last, sound.told.len()), (10, 1), "the note is told once: {:?}", sound.told);
 }
