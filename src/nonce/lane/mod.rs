@@ -430,7 +430,6 @@ impl Turn {
         self.admission.call()
     }
 
-    /// To be told what becomes of it.
     pub(crate) fn admission_mut(&mut self) -> &mut Admission {
         &mut self.admission
     }
