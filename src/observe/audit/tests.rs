@@ -253,6 +253,7 @@ async fn told(tell: impl FnOnce(&Arc<Observer>)) -> (Vec<serde_json::Value>, Str
     std::fs::create_dir_all(&dir).unwrap();
     let clock: Arc<ManualClock> = Arc::new(ManualClock::new(NOW));
     let trail = Trail::start(&dir, Durability::Group, clock.clone()).unwrap();
+    trail.note("start", &[]);
     let metrics = Metrics::new(&trail);
     let observer = Arc::new(Observer { clock, metrics, trail: trail.clone() });
     tell(&observer);
