@@ -235,7 +235,11 @@ fn offline(
             return ExitCode::FAILURE;
         }
     }
-    note("no proxy runs: the next start begins so");
+    // In the wrong folder another proxy may be meant, which goes on as before.
+    let state = state.path().display();
+    note(&format!(
+        "no proxy runs with the state directory {state}: the next start there begins so"
+    ));
     ExitCode::SUCCESS
 }
 

@@ -112,10 +112,10 @@ struct Where {
     /// Where bots connect, in place of the only upstream's `listen`.
     #[arg(long, value_name = "ADDRESS", env = "GEMINID_LISTEN", value_delimiter = ',')]
     listen: Option<Vec<SocketAddr>>,
-    /// Where probes and metrics are.
+    /// Where probes, metrics and commands are.
     #[arg(long, value_name = "ADDRESS", env = "GEMINID_ADMIN")]
     admin: Option<SocketAddr>,
-    /// Where nonce marks are kept.
+    /// Where nonce marks, budgets, the audit trail and the operator token are kept.
     #[arg(long, value_name = "DIR", env = "GEMINID_STATE_DIR")]
     state_dir: Option<PathBuf>,
 }

@@ -45,6 +45,15 @@ async fn what_a_proxy_did_is_told_proven_and_taken_elsewhere() {
     assert!(proxy.terminate().await.success());
     let said = on(&state, &["audit", "verify"]);
     assert_eq!(out(&said), "ok: lines 4 (seq 1 to 4), files 1\n", "{said:?}");
+    // Where no file begins nothing would be proven.
+    for (from, code, told) in
+        [("1", 0, ""), ("2", 1, "begin with 1"), ("999", 1, "begin with 1"), ("0", 2, "0")]
+    {
+        let said = on(&state, &["audit", "verify", "--from", from]);
+        let stderr = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert_eq!(said.status.code(), Some(code), "{from}: {stderr}");
+        assert!(stderr.contains(told), "{from}: {stderr}");
+    }
     let shown = out(&on(&state, &["audit", "show", "--limit", "3"]));
     assert_eq!(shown.lines().count(), 3, "{shown}");
     assert!(

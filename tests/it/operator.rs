@@ -438,6 +438,8 @@ async fn a_freeze_survives_a_kill_and_is_given_without_a_proxy() {
     assert_eq!(unknown.status.code(), Some(2), "{}", err(&unknown));
     let frozen = geminid(&[&["freeze", "--client", "bot", "--all"][..], &nowhere].concat());
     assert!(frozen.status.success() && err(&frozen).contains("next start"), "{}", err(&frozen));
+    // Whose start: in the wrong folder it is another's.
+    assert!(err(&frozen).contains(exchange.dir().to_str().unwrap()), "{}", err(&frozen));
     let proxy = exchange.proxy(&Settings::default()).await;
     assert_eq!(proxy.bot().post("/v1/balances", "").await.told().2, FROZEN);
 }

@@ -13,6 +13,7 @@ use crate::clock::{self, Clock as _, SystemClock, UnixMicros};
 
 #[derive(Args, Clone, Debug, Default)]
 pub(in crate::cli) struct Filter {
+    /// As the configuration names it.
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
     /// As `geminid catalog` names it.
@@ -27,6 +28,7 @@ pub(in crate::cli) struct Filter {
     /// not_sent, rejected, executed, unknown.
     #[arg(long, value_name = "WORD")]
     pub(in crate::cli) outcome: Option<String>,
+    /// Signed with this key, as the configuration names it.
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) key: Option<String>,
     /// intent, request, note.

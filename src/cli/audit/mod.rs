@@ -42,7 +42,7 @@ pub(super) enum AuditCommand {
     /// Exit 0 if the trail is as it was written; else name the first line that is not.
     Verify {
         /// The first line that must be there: the older ones were archived.
-        #[arg(long, value_name = "SEQ", default_value_t = 1)]
+        #[arg(long, value_name = "SEQ", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
         from: u64,
         #[command(flatten)]
         place: Place,
@@ -176,7 +176,22 @@ fn settled(dir: &Path, from: u64) -> io::Result<Result<trail::Sound, trail::Brok
     trail::verify(dir, from)
 }
 
+/// Nothing would be proven from there.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: no file of the trail begins with line {from}", dir.display())]
+struct NoBeginning {
+    dir: PathBuf,
+    from: u64,
+}
+
 fn verify(dir: &Path, from: u64) -> Result<ExitCode, Ended> {
+    let parts = trail::parts(dir)?;
+    if from > 1 && parts.iter().all(|it| it.first != from) {
+        let firsts: Vec<String> = parts.iter().map(|it| it.first.to_string()).collect();
+        let hint = format!("those that are there begin with {}", firsts.join(", "));
+        fault(&NoBeginning { dir: dir.to_owned(), from }, Some(&hint));
+        return Ok(ExitCode::FAILURE);
+    }
     match settled(dir, from)? {
         Ok(sound) => {
             let trail::Sound { n_files, n_lines, first, last, told, unfinished } = sound;

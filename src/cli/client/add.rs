@@ -44,9 +44,10 @@ pub(in crate::cli) struct AddArgs {
     #[arg(long, value_name = "RATE")]
     rate: Option<String>,
     #[command(flatten)]
-    orders: OrderArgs,
-    #[command(flatten)]
     place: Where,
+    // Last: its heading goes on to the end.
+    #[command(flatten)]
+    orders: OrderArgs,
 }
 
 #[derive(Args, Debug)]
