@@ -58,9 +58,11 @@ impl Proxy {
         let mut targets = Vec::new();
         for client in roster.clients.iter().filter(|it| clients.contains(&it.id)) {
             let ring = &client.key;
-            let mut accounts: Vec<Option<String>> = vec![ring.key.account.clone()];
-            if ring.key.credential.is_master() {
-                accounts.extend(client.grant.accounts.iter().cloned().map(Some));
+            let named = client.grant.accounts.iter().filter(|_| ring.key.credential.is_master());
+            let mut accounts: Vec<Option<String>> = named.cloned().map(Some).collect();
+            // Without an account of its own such a key cancels nothing but in those.
+            if accounts.is_empty() || ring.key.account.is_some() {
+                accounts.push(ring.key.account.clone());
             }
             for account in accounts {
                 if seen.insert((ring.name().clone(), account.clone())) {

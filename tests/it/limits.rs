@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use geminid::simulator::NonceRule;
+use geminid::simulator::{KeySpec, NonceRule, Role};
 
 use crate::support::{Answer, Bot, Exchange, Proxy, Settings, geminid};
 
@@ -346,6 +346,33 @@ async fn an_emergency_overtakes_whoever_waits() {
     assert_eq!(after, ["/v1/balances", "/v1/order/cancel/all", "/v1/heartbeat"]);
     assert_eq!(orders(&exchange), (1, 1));
     assert_eq!(bot.post("/v1/orders", "").await.json(), serde_json::json!([]));
+}
+
+/// A key for a group without an account of its own: its orders are in those that clients may name.
+#[tokio::test]
+async fn an_emergency_reaches_the_accounts_of_a_group() {
+    const GROUP: &str = "master-realGroup00009";
+    let exchange = Exchange::start_with(NonceRule::Increasing, |options| {
+        let mut key = KeySpec::new(GROUP, Exchange::SECRET);
+        key.roles = vec![Role::Trader];
+        key.accounts = vec!["primary".to_owned(), "cold".to_owned()];
+        options.keys.push(key);
+    });
+    let exchange = exchange.await;
+    let client = "credential = { token_sha256 = \"TOKEN\" }\nscopes = [\"trader\"]\naccounts = [\"primary\", \"cold\"]";
+    let settings = Settings { client, api_key: GROUP, ..Settings::default() };
+    let proxy = exchange.proxy(&settings).await;
+    let order = with(r#""account":"primary""#);
+    placed(&bot(&proxy).post("/v1/order/new", &order).await);
+    let said = operator(&exchange, &proxy, &["freeze", "--cancel-all"]).await;
+    assert!(said.status.success(), "{said:?}");
+    let ledger = exchange.simulator.ledger();
+    assert_eq!(ledger.at_path("/v1/order/cancel/all").len(), 2);
+    for account in ["primary", "cold"] {
+        let asked = format!(r#"{{"account":"{account}"}}"#);
+        let listed = bot(&proxy).post("/v1/orders", &asked).await;
+        assert_eq!(listed.json(), serde_json::json!([]));
+    }
 }
 
 const WITHDRAWER: Settings = Settings {
