@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Ended;
 use crate::clock::{self, Clock as _, SystemClock, UnixMicros};
+use crate::diagnose::Cause;
 
 #[derive(Args, Clone, Debug, Default)]
 pub(in crate::cli) struct Filter {
@@ -19,20 +20,20 @@ pub(in crate::cli) struct Filter {
     /// As `geminid catalog` names it.
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) operation: Option<String>,
-    /// Such as `scope-missing`.
-    #[arg(long, value_name = "CAUSE")]
+    /// Such as `scope-missing`: a heading of docs/diagnosis.md.
+    #[arg(long, value_name = "CAUSE", value_parser = cause)]
     pub(in crate::cli) cause: Option<String>,
-    /// allowed, refused, observed.
-    #[arg(long, value_name = "WORD")]
+    /// What the policy said.
+    #[arg(long, value_name = "WORD", value_parser = ["allowed", "refused", "observed"])]
     pub(in crate::cli) decision: Option<String>,
-    /// not_sent, rejected, executed, unknown.
-    #[arg(long, value_name = "WORD")]
+    /// What became of it.
+    #[arg(long, value_name = "WORD", value_parser = ["not_sent", "rejected", "executed", "unknown"])]
     pub(in crate::cli) outcome: Option<String>,
     /// Signed with this key, as the configuration names it.
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) key: Option<String>,
-    /// intent, request, note.
-    #[arg(long, value_name = "WORD")]
+    /// Which of a request's lines, or notes.
+    #[arg(long, value_name = "WORD", value_parser = ["intent", "request", "note"])]
     pub(in crate::cli) event: Option<String>,
     /// One request, by its id.
     #[arg(long, value_name = "ID")]
@@ -46,6 +47,12 @@ pub(in crate::cli) struct Filter {
     /// The last so many of them.
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<usize>,
+}
+
+/// One of the closed list: a word that is mistyped would find nothing.
+fn cause(text: &str) -> Result<String, &'static str> {
+    let known = Cause::ALL.iter().any(|it| it.code() == text);
+    known.then(|| text.to_owned()).ok_or("no cause is called so: docs/diagnosis.md has them")
 }
 
 /// From when to when, as lines write it.
