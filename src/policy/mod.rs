@@ -276,21 +276,15 @@ impl Case<'_> {
         if !trades(call.effect, call.scope) || call.operation.lowers_risk() {
             return Ok(None);
         }
+        if call.order.is_none() && !self.names(call) {
+            let why = format!("{} is no order that can be read", call.operation.name);
+            let client = client.clone();
+            lenience.weigh(Err::<(), _>(Denial::Unpriceable { client, limit: "orders", why }))?;
+        }
         if let Some(symbol) = &call.path_symbol {
             lenience.weigh(symbol_listed(client, limits.symbols.as_ref(), Some(symbol)))?;
         }
-        let Some(order) = call.order.as_deref() else {
-            if !self.names(call) {
-                let why = format!("{} is no order that can be read", call.operation.name);
-                let client = client.clone();
-                lenience.weigh(Err::<(), _>(Denial::Unpriceable {
-                    client,
-                    limit: "orders",
-                    why,
-                }))?;
-            }
-            return Ok(None);
-        };
+        let Some(order) = call.order.as_deref() else { return Ok(None) };
         let judged = Judged { client, limits, order, quote: self.quote };
         lenience.weigh(judged.lists())?;
         let share = lenience.weigh(judged.size())?;

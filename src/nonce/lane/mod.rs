@@ -290,6 +290,12 @@ impl Lane {
         stopped.filter(|_| mode == Mode::Unknown)
     }
 
+    fn observe(&self, verdict: Verdict, at: Reading) {
+        if let Verdict::OutsideWindow { server: Some(server) } = verdict {
+            self.clock.observe_exact(server, at);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is a single assignment or one method of `Sequence`: valid after any panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -367,7 +373,6 @@ impl Turn {
         }
     }
 
-    /// What can be told of the lane.
     pub(crate) fn lane(&self) -> LaneView {
         self.slot.lane.view()
     }
@@ -381,7 +386,6 @@ impl Turn {
         learned
     }
 
-    /// Takes in the answer to the call.
     pub(crate) fn settle(&mut self, verdict: Verdict, at: Reading) -> Next {
         let lane = &self.slot.lane;
         lane.observe(verdict, at);
@@ -436,14 +440,6 @@ impl Turn {
 
     pub(crate) fn n_resigns(&self) -> u32 {
         self.n_resigns
-    }
-}
-
-impl Lane {
-    fn observe(&self, verdict: Verdict, at: Reading) {
-        if let Verdict::OutsideWindow { server: Some(server) } = verdict {
-            self.clock.observe_exact(server, at);
-        }
     }
 }
 
