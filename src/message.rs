@@ -167,6 +167,8 @@ pub(crate) fn clean_answer(headers: &mut HeaderMap) {
 fn is_foreign(name: &HeaderName) -> bool {
     [ALT_SVC, SET_COOKIE, STRICT_TRANSPORT_SECURITY].contains(name)
         || name.as_str().starts_with("access-control-")
+        // Ours to say.
+        || name.as_str().starts_with("geminid-")
 }
 
 #[cfg(test)]
@@ -236,7 +238,7 @@ mod tests {
     fn an_answer_keeps_what_is_the_clients() {
         let mut headers = HeaderMap::new();
         let foreign =
-            ["alt-svc", "set-cookie", "access-control-allow-origin", "keep-alive", "upgrade"];
+            ["alt-svc", "set-cookie", "access-control-allow-origin", "geminid-cause", "upgrade"];
         for name in foreign.into_iter().chain(["date", "x-request-id", "access-control"]) {
             headers.append(name, "1".parse().unwrap());
             headers.append(name, "2".parse().unwrap());

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::answer::{self, Circumstances, Received};
@@ -341,7 +341,10 @@ impl Proxy {
             Some(_) | None => Orders::Nothing,
         };
         record.orders(turn.call(), &orders);
-        turn.admission_mut().settle(received.outcome(), &orders, self.moment());
+        // An edge that gave up waiting is no proof that the exchange did.
+        let gave_up = received.answer.status == StatusCode::REQUEST_TIMEOUT;
+        let outcome = if gave_up { Outcome::Unknown } else { received.outcome() };
+        turn.admission_mut().settle(outcome, &orders, self.moment());
         if turn.call().order.is_some() {
             return;
         }
