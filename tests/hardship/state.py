@@ -148,12 +148,18 @@ def on_full_disk(stage, proxy, place):
 
 def begun_on_full_disk(proxy, place):
     """Neither trail nor operator token is there, and there is no room for either."""
-    proxy.kill()
-    shutil.rmtree(proxy.state / "audit")
-    (proxy.state / "operator-token").unlink()
-    fill(place)
-    proxy.up()
-    settled(proxy)
+    token = proxy.state / "operator-token"
+    for _ in range(5):
+        proxy.kill()
+        shutil.rmtree(proxy.state / "audit", ignore_errors=True)
+        token.unlink(missing_ok=True)
+        fill(place)
+        proxy.up()
+        settled(proxy)
+        # The system gives pages of removed files back a little later: then the disk was not full.
+        if not token.exists():
+            break
+    hold(not token.exists(), "the disk was never full")
     hold("there is no operator token" in proxy.said(), "nobody was told that there is no operator token")
     n, faults = calls(proxy, "begun", 2, full=True)
     hold(not faults, f"without a trail {len(faults)} of {n} calls on the full disk were not as expected, the first: {faults[:1]}")
