@@ -2,10 +2,12 @@
 //! who answers requests waits for a disk but those who ask to.
 //!
 //! 1. Lines keep their order, and each is written once.
-//! 2. A batch that fails is kept and tried again every second. Who waits for it is told at once: nobody
+//! 2. Where nobody waits, lines are gathered for a moment and synced within a second; who waits is
+//!    served at once. So lines that nobody waits for cost next to nothing, however many there are.
+//! 3. A batch that fails is kept and tried again every second. Who waits for it is told at once: nobody
 //!    waits for a full disk.
-//! 3. While the disk fails so many bytes are held; further lines are lost and counted.
-//! 4. What was handed in before the end is written before the thread ends. The end waits for no disk
+//! 4. While the disk fails so many bytes are held; further lines are lost and counted.
+//! 5. What was handed in before the end is written before the thread ends. The end waits for no disk
 //!    that fails.
 
 use std::collections::VecDeque;
@@ -27,6 +29,10 @@ const MOST: usize = 8 << 20;
 const OVERHEAD: usize = size_of::<String>();
 /// From a failure to the next attempt, and from sync to sync where they come by the clock.
 const REST: Duration = Duration::from_secs(1);
+/// How long lines are gathered that nobody waits for: what a sudden end may lose of them.
+const NAP: Duration = Duration::from_millis(5);
+/// So many bytes of them are not gathered any longer.
+const GATHERED: usize = 64 << 10;
 
 /// What lines are written to.
 pub(crate) trait Sheet: Send {
@@ -40,7 +46,7 @@ pub(crate) trait Sheet: Send {
 /// When a line counts as written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Durability {
-    /// When it is synced: each batch is.
+    /// When it is synced, together with what others handed in meanwhile.
     Group,
     /// As soon as it was handed in. Synced once a second.
     Interval,
@@ -134,11 +140,15 @@ impl Log {
             state.n_lost += 1;
             return false;
         }
+        // The thread sleeps for the first line, and is not to be woken by each of the next.
+        let wakes = state.waiting.is_empty() || state.n_bytes + n_bytes > GATHERED;
         state.n_bytes += n_bytes;
         state.n_taken += 1;
         state.waiting.push(line);
         drop(state);
-        shared.changed.notify_all();
+        if wakes {
+            shared.changed.notify_all();
+        }
         true
     }
 
@@ -155,6 +165,7 @@ impl Log {
                 let (tell, told) = oneshot::channel();
                 let number = state.n_taken;
                 state.told.push_back((number, tell));
+                self.handle.shared.changed.notify_all();
                 Box::pin(async move { told.await.unwrap_or_else(|_| Err(gone())) })
             }
         };
@@ -230,6 +241,14 @@ impl Drop for Ending {
     }
 }
 
+/// What the thread does next.
+struct Work {
+    batch: Vec<String>,
+    /// Whether somebody waits for it.
+    wanted: bool,
+    ends: bool,
+}
+
 /// The thread.
 struct Writer {
     sheet: Box<dyn Sheet>,
@@ -243,9 +262,9 @@ struct Writer {
 impl Writer {
     fn run(mut self, shared: &Shared) {
         loop {
-            let (batch, ends) = self.wait(shared);
+            let Work { batch, wanted, ends } = self.wait(shared);
             let n_bytes: usize = batch.iter().map(|it| it.len() + OVERHEAD).sum();
-            let outcome = self.put(&batch, shared.durability, shared.rest, ends);
+            let outcome = self.put(&batch, shared.rest, wanted || ends);
             let mut state = shared.state();
             match outcome {
                 Ok(durable) => {
@@ -290,10 +309,11 @@ impl Writer {
         }
     }
 
-    /// Waits for something to do: lines, a sync that is due or failed, the end.
-    fn wait(&self, shared: &Shared) -> (Vec<String>, bool) {
+    /// Waits for something to do: lines, a sync that is wanted, due or failed, the end.
+    fn wait(&self, shared: &Shared) -> Work {
         let mut state = shared.state();
-        let idle = |it: &mut State| it.waiting.is_empty() && it.stage == Stage::Open;
+        let quiet = |it: &State| it.told.is_empty() && it.stage == Stage::Open;
+        let idle = |it: &mut State| it.waiting.is_empty() && quiet(it);
         if self.n_unsynced == 0 {
             let waited = shared.changed.wait_while(state, idle);
             state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -303,22 +323,24 @@ impl Writer {
             let waited = shared.changed.wait_timeout_while(state, due, idle);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        (mem::take(&mut state.waiting), state.stage != Stage::Open)
+        let alone = |it: &mut State| quiet(it) && it.n_bytes < GATHERED;
+        let nap = if state.waiting.is_empty() { Duration::ZERO } else { NAP };
+        let waited = shared.changed.wait_timeout_while(state, nap, alone);
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        Work {
+            batch: mem::take(&mut state.waiting),
+            wanted: !state.told.is_empty(),
+            ends: state.stage != Stage::Open,
+        }
     }
 
     /// Writes a batch, and syncs if that is due. Whether all that was written is durable.
-    fn put(
-        &mut self,
-        batch: &[String],
-        durability: Durability,
-        rest: Duration,
-        ends: bool,
-    ) -> Result<bool, Failed> {
+    fn put(&mut self, batch: &[String], rest: Duration, now: bool) -> Result<bool, Failed> {
         if !batch.is_empty() {
             self.sheet.write(batch).map_err(|fault| Failed { fault, written: false })?;
             self.n_unsynced += u64::try_from(batch.len()).unwrap_or(u64::MAX);
         }
-        let waits = durability == Durability::Interval && !ends && !self.due(rest).is_zero();
+        let waits = !now && !self.due(rest).is_zero();
         if waits || self.n_unsynced == 0 {
             return Ok(!waits);
         }
