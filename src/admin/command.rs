@@ -78,7 +78,12 @@ pub(super) async fn answer(
     path: &str,
     request: &mut Request<Incoming>,
 ) -> Response<Body> {
-    let done = match carry_out(face, path, request).await {
+    let done = carry_out(face, path, request).await;
+    if request.method() == Method::POST {
+        // Who is told that it is done finds it in the trail, unless the trail cannot be written.
+        drop(face.observer.trail.written().await);
+    }
+    let done = match done {
         Ok(done) => return json_answer(StatusCode::OK, &done),
         Err(refused) => refused,
     };
