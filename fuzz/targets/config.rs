@@ -15,8 +15,8 @@ use toml::{Table, Value};
 const MARKER: &str = "hunter2-planted-marker";
 /// Settings that hold a secret as text, or name one.
 const SECRET: &[&str] = &["api_key", "api_secret", "credential", "key", "secret", "token_sha256"];
-/// Within a source these name a place, which is told.
-const PLACES: &[&str] = &["command", "file", "systemd", "cert", "name"];
+/// Within a source these name a place, which is told; so does all that is in a listener.
+const PLACES: &[&str] = &["command", "file", "systemd", "cert", "name", "listen"];
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
