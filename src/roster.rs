@@ -10,8 +10,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::call::{ClientId, KeyName};
 use crate::config::{self, ClientCredential, Config};
 use crate::inbound::Directory;
@@ -19,6 +17,7 @@ use crate::journal::Damage;
 use crate::nonce::{Busy, Lane};
 use crate::policy::{Grant, KeyFacts};
 use crate::provider::Key;
+use crate::secret::sha256_text;
 
 /// The keys of an upstream, by their place in the configuration.
 pub(crate) type Rings = BTreeMap<usize, Arc<KeyRing>>;
@@ -97,11 +96,7 @@ impl KeyRing {
 
 /// A name for the policy that all clients of `config` are held to: it changes when one of them changes.
 pub(crate) fn version(config: &Config) -> Arc<str> {
-    let digest = Sha256::digest(canonical(config).as_bytes());
-    let mut text = String::new();
-    for byte in digest {
-        write!(text, "{byte:02x}").expect("a string takes all");
-    }
+    let mut text = sha256_text(&[canonical(config).as_bytes()]);
     text.truncate(VERSION_DIGITS);
     text.into()
 }

@@ -194,9 +194,11 @@ pub(crate) fn token_text(prefix: &str, random: &[u8; 32]) -> Zeroizing<String> {
     text
 }
 
-/// The SHA-256 of a token as the configuration holds it.
-pub(crate) fn sha256_text(token: &[u8]) -> String {
-    String::from_utf8(hex(&Sha256::digest(token))).expect("hex is ASCII")
+/// The SHA-256 of these parts, one after the other, in lower-case hex: how the configuration holds a
+/// token, and how the audit trail names what it covers.
+pub(crate) fn sha256_text(parts: &[&[u8]]) -> String {
+    let digest = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize();
+    String::from_utf8(hex(&digest)).expect("hex is ASCII")
 }
 
 /// The SHA-256 of a client's token: what the configuration holds instead of the token.

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use sha2::{Digest as _, Sha256};
 
 use crate::call::{Call, ClientId, Identified, Identity, KeyName, OperationName, Orders, Outcome};
 use crate::clock::{Clock, Ulid};
@@ -23,6 +22,7 @@ use crate::journal::trail::{self, Trail, TrailFault};
 use crate::limit::Admission;
 use crate::nonce::Nonce;
 use crate::policy::Rule;
+use crate::secret::sha256_text;
 
 use self::audit::Event;
 
@@ -258,9 +258,7 @@ impl Intent {
 }
 
 fn digest(call: &Call) -> String {
-    let parameters = call.parameters.members_json();
-    let digest = Sha256::new().chain_update("{").chain_update(parameters).chain_update("}");
-    trail::hex(&digest.finalize())
+    sha256_text(&[b"{", call.parameters.members_json().as_bytes(), b"}"])
 }
 
 impl Drop for Record {

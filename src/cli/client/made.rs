@@ -46,7 +46,7 @@ impl Made {
     /// What the configuration holds of it.
     pub(super) fn credential(&self) -> NewCredential {
         match self {
-            Self::Token(token) => NewCredential::Token { sha256: sha256_text(token.as_bytes()) },
+            Self::Token(token) => NewCredential::Token { sha256: sha256_text(&[token.as_bytes()]) },
             Self::StandIn { key, file, .. } => {
                 NewCredential::StandIn { key: key.clone(), secret_file: file.clone() }
             }

@@ -5,9 +5,7 @@
 //!    followed by this line's text up to and without `,"hash":…}`. So every line covers all before it.
 //! 3. A line is read byte by byte: there is one way to write it.
 
-use std::fmt::Write as _;
-
-use sha2::{Digest as _, Sha256};
+use crate::secret::sha256_text;
 
 /// Longer than any line of ours: what foreign text may be in one is shortened before.
 pub(crate) const LONGEST: usize = 64 << 10;
@@ -67,16 +65,7 @@ pub(super) fn write(to: &mut String, seq: u64, told: &str, before: &str) -> Stri
 }
 
 fn hash(before: &str, covered: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(before).chain_update(covered).finalize();
-    hex(&digest)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("a string takes all");
-    }
-    text
+    sha256_text(&[before.as_bytes(), covered])
 }
 
 #[cfg(test)]

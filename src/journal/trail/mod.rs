@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub(crate) use self::files::{Lines, Part, parts};
 use self::later::Later;
-pub(crate) use self::line::{LONGEST, hex};
+pub(crate) use self::line::LONGEST;
 pub(crate) use self::verify::{Broken, Sound, What, verify};
 pub(crate) use self::words::{MOST_CHARS, begin, string};
 use crate::clock::Clock;
