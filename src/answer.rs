@@ -9,6 +9,8 @@
 //! 5. A rejection about access gets its diagnosis spliced in; its status stays, with one exception: a
 //!    503 on a changing call that is not the exchange's own word is 502, since our 503 is a promise.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_LANGUAGE, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
@@ -22,13 +24,12 @@ use http_body::Body as _;
 use crate::call::{Call, Outcome};
 use crate::clock::Ulid;
 use crate::diagnose::{
-    self, Body as Said, Context, Diagnosis, Evidence, Finding, NonceEvidence, Report, Retry,
-    annotate, proxy_status, quoted, read_body,
+    self, Body as Said, By, Context, Diagnosis, EgressEvidence, Evidence, Finding, Fix, Headers,
+    Report, Retry, proxy_status, quoted, read_body,
 };
-use crate::egress::Arriving;
+use crate::egress::{Arriving, Leaving};
 use crate::json::quote;
 use crate::message::{self, Body};
-use crate::nonce::LaneView;
 use crate::observe::Record;
 use crate::provider::{self, Answer, Key, Provider};
 use crate::refusal::{LOOK_FIRST, Refusal};
@@ -56,6 +57,8 @@ pub(crate) struct Received {
     head: Parts,
     body: Held,
     outcome: Outcome,
+    /// Where the call left this machine from.
+    from: Option<Arc<Leaving>>,
     /// Whether a 503 of it must not be mistaken for ours.
     ambiguous: bool,
     diagnosis: Option<Box<Explained>>,
@@ -70,16 +73,9 @@ enum Held {
 #[derive(Debug)]
 struct Explained {
     diagnosis: Diagnosis,
+    /// The member `diagnosis`, as JSON.
+    report: String,
     spliced: Option<Vec<u8>>,
-}
-
-/// What is known of the call when its answer is explained.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Circumstances<'a> {
-    pub(crate) call: &'a Call,
-    pub(crate) key: Option<&'a Key>,
-    pub(crate) lane: Option<(LaneView, u32)>,
-    pub(crate) skew_millis: Option<i64>,
 }
 
 /// The headers of a client that go along: an allow-list.
@@ -105,6 +101,38 @@ impl Received {
     pub(crate) fn outcome(&self) -> Outcome {
         self.outcome
     }
+
+    /// The diagnosis, and how it is told; `None` of what needs none.
+    pub(crate) fn diagnosis(&self) -> Option<(&Diagnosis, &str)> {
+        self.diagnosis.as_ref().map(|it| (&it.diagnosis, it.report.as_str()))
+    }
+
+    /// What the answer itself shows.
+    pub(crate) fn evidence(&self) -> Evidence {
+        let header = |name: &str| {
+            let value = self.head.headers.get(name)?.to_str().ok()?;
+            Some(quoted(value, 100))
+        };
+        let named = |name: &str| header(name).map(|it| format!("{name}: {it}"));
+        Evidence {
+            status: self.answer.status.as_u16(),
+            body: self.answer.body.clone(),
+            headers: Headers {
+                retry_after: header("retry-after").and_then(|it| it.parse().ok()),
+                server: header("server"),
+                via: header("via"),
+                content_type: header("content-type"),
+                edge_id: named("cf-ray").or_else(|| named("x-amz-cf-id")),
+                mitigated: header("cf-mitigated"),
+                challenge: header("www-authenticate").or_else(|| header("proxy-authenticate")),
+            },
+            egress: EgressEvidence {
+                local: self.from.as_ref().map(|it| it.ip),
+                ..EgressEvidence::default()
+            },
+            ..Evidence::default()
+        }
+    }
 }
 
 /// Reads an answer as far as it must be known before the client sees any of it. Without a `call` it is
@@ -118,6 +146,7 @@ pub(crate) async fn read(
     let mutates = call.is_some_and(|it| it.effect.mutates());
     let telling = call.is_some_and(|it| provider.tells_of_orders(it));
     let (mut head, arriving) = response.into_parts();
+    let from = arriving.from.clone();
     let status = head.status;
     if status.is_redirection() {
         return Err(Refusal::Redirect { mutates });
@@ -148,11 +177,12 @@ pub(crate) async fn read(
     let outcome = provider::outcome(status, mutates, maintenance);
     let ambiguous = mutates && status == StatusCode::SERVICE_UNAVAILABLE && !maintenance;
     let answers_question = false;
-    Ok(Received { answer, answers_question, head, body, outcome, ambiguous, diagnosis: None })
+    let diagnosis = None;
+    Ok(Received { answer, answers_question, head, body, outcome, from, ambiguous, diagnosis })
 }
 
 async fn whole(arriving: Arriving, status: StatusCode, mutates: bool) -> Result<Bytes, Refusal> {
-    let Arriving { body, due, patience } = arriving;
+    let Arriving { body, due, patience, .. } = arriving;
     let outcome = provider::outcome(status, mutates, false);
     let truncated = |why: String| Refusal::Truncated { why, outcome, mutates };
     match tokio::time::timeout_at(due, message::read(body, MAX_WHOLE)).await {
@@ -162,58 +192,30 @@ async fn whole(arriving: Arriving, status: StatusCode, mutates: bool) -> Result<
     }
 }
 
-/// Explains an answer that is about access.
-pub(crate) fn explain(
-    provider: &dyn Provider,
+/// Puts the diagnosis of a rejection into it.
+pub(crate) fn annotate(
     received: Received,
-    about: Circumstances<'_>,
+    mut diagnosis: Diagnosis,
+    key: Option<&Key>,
     record: &mut Record,
 ) -> Received {
-    let evidence = evidence(&received, about, record);
-    let mut diagnosis = diagnose::diagnose(&evidence, provider.rules());
     if received.outcome == Outcome::Unknown {
         // Whatever the cause, it may have been executed before the answer was made.
         diagnosis.finding.retry = Retry::LookFirst;
-        diagnosis.finding.fix.insert(0, LOOK_FIRST.to_owned());
+        diagnosis.finding.fix.insert(0, Fix::new(By::Bot, LOOK_FIRST));
     }
     record.finding(&diagnosis.finding);
+    let context = record.context();
+    let report = Report::new(&diagnosis, received.outcome, &context).to_json();
     let spliced = match &received.body {
         Held::Whole(bytes) if bytes.len() <= MAX_SPLICED && !is_encoded(&received.head.headers) => {
-            let context = record.context();
-            let report = Report::new(&diagnosis, received.outcome, &context).to_json();
             let line = &diagnosis.finding.line;
-            annotate(bytes, line, &report, |it| mask(about.key, it))
+            diagnose::annotate(bytes, line, &report, |it| mask(key, it))
         }
         Held::Whole(_) | Held::Stream(_) => None,
     };
-    Received { diagnosis: Some(Box::new(Explained { diagnosis, spliced })), ..received }
-}
-
-fn evidence(received: &Received, about: Circumstances<'_>, record: &Record) -> Evidence {
-    let header = |name: &str| {
-        let value = received.head.headers.get(name)?.to_str().ok()?;
-        Some(quoted(value, 100))
-    };
-    let operation = &about.call.operation;
-    Evidence {
-        status: received.answer.status.as_u16(),
-        body: received.answer.body.clone(),
-        retry_after: header("retry-after").and_then(|it| it.parse().ok()),
-        server: header("server"),
-        edge_id: header("cf-ray").or_else(|| header("x-amz-cf-id")),
-        operation: Some(operation.name.to_string()),
-        roles_needed: operation.roles.clone(),
-        client: record.facts.client.as_ref().map(ToString::to_string),
-        key: about.key.map(|it| it.name.to_string()),
-        key_hint: about.key.map(|it| it.credential.hint()),
-        egress: record.facts.egress_ip.as_deref().map(str::to_owned),
-        nonce: about.lane.map(|(lane, n_resigns)| NonceEvidence {
-            unit: lane.unit.as_str(),
-            n_resigns,
-            stopped: lane.stopped,
-            skew_millis: about.skew_millis,
-        }),
-    }
+    let explained = Explained { diagnosis, report, spliced };
+    Received { diagnosis: Some(Box::new(explained)), ..received }
 }
 
 /// Gives an answer to the client, and tells of it.
@@ -229,7 +231,7 @@ pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
     headers.remove(CONTENT_LENGTH);
     let body = match (body, diagnosis) {
         (body, Some(explained)) => {
-            let Explained { diagnosis, spliced } = *explained;
+            let Explained { diagnosis, spliced, report: _ } = *explained;
             tell(&mut headers, &diagnosis.finding);
             if let Retry::After(seconds) = diagnosis.finding.retry {
                 headers.entry(RETRY_AFTER).or_insert_with(|| seconds.into());
@@ -252,7 +254,7 @@ pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
 }
 
 fn stream(arriving: Arriving) -> Body {
-    let Arriving { body, due: _, patience } = arriving;
+    let Arriving { body, patience, .. } = arriving;
     message::stream(body, MAX_STREAMED, patience)
 }
 
@@ -327,7 +329,7 @@ fn tell(headers: &mut HeaderMap, finding: &Finding) {
 }
 
 fn mask(key: Option<&Key>, text: &str) -> String {
-    key.map_or_else(|| text.to_owned(), |it| it.credential.mask(text))
+    key.map_or_else(|| text.to_owned(), |it| it.mask(text))
 }
 
 /// A rejection's body without the key; the same bytes, if the key is not in it.

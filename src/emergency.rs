@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::call::{ClientId, shown};
-use crate::diagnose::Body;
+use crate::diagnose::{Body, Said};
 use crate::proxy::Proxy;
 use crate::roster::KeyRing;
 
@@ -58,7 +58,7 @@ impl Proxy {
         let mut targets = Vec::new();
         for client in roster.clients.iter().filter(|it| clients.contains(&it.id)) {
             let ring = &client.key;
-            let named = client.grant.accounts.iter().filter(|_| ring.key.credential.is_master());
+            let named = client.grant.accounts.iter().filter(|_| ring.key.credential().is_master());
             let mut accounts: Vec<Option<String>> = named.cloned().map(Some).collect();
             // Without an account of its own such a key cancels nothing but in those.
             if accounts.is_empty() || ring.key.account.is_some() {
@@ -73,7 +73,11 @@ impl Proxy {
         targets
     }
 
-    async fn cancel_everything(&self, ring: &Arc<KeyRing>, account: Option<String>) -> Cancelled {
+    async fn cancel_everything(
+        self: &Arc<Self>,
+        ring: &Arc<KeyRing>,
+        account: Option<String>,
+    ) -> Cancelled {
         let call = self.provider.cancel_all(account.as_deref());
         let done = self.run_errand(ring, call).await;
         let key = ring.name().to_string();
@@ -89,11 +93,12 @@ impl Proxy {
             Ok(received) => {
                 let status = received.answer.status.as_u16();
                 let said = match &received.answer.body {
-                    Body::Json { reason: Some(reason), .. } => format!(" {}", shown(reason)),
-                    Body::Json { reason: None, .. }
-                    | Body::Empty
-                    | Body::Page { .. }
-                    | Body::Text(_) => String::new(),
+                    Body::Json(Said { reason: Some(reason), .. }) => {
+                        format!(" {}", shown(reason))
+                    }
+                    Body::Json(_) | Body::Empty | Body::Page { .. } | Body::Text(_) => {
+                        String::new()
+                    }
                 };
                 let detail = format!("the exchange answered {status}{said}: look there");
                 Cancelled { key, account, ok: false, detail, orders: None }

@@ -55,13 +55,12 @@ impl Proxy {
         }
         // What refuses the question would refuse the call: the client gets to see it.
         received.answers_question = true;
-        let received = self.explained(received, turn.call(), Some((ring, &turn)), record);
-        Ok(Learned::Rejected(Box::new(received)))
+        Ok(Learned::Rejected(Box::new((received, turn))))
     }
 
     /// Makes a call of the proxy's own, and tells of it as of any other.
     pub(crate) async fn run_errand(
-        &self,
+        self: &Arc<Self>,
         ring: &Arc<KeyRing>,
         call: Call,
     ) -> Result<Received, Refusal> {
@@ -81,7 +80,7 @@ impl Proxy {
     }
 
     async fn errand(
-        &self,
+        self: &Arc<Self>,
         ring: &Arc<KeyRing>,
         call: Call,
         record: &mut Record,
@@ -93,6 +92,8 @@ impl Proxy {
         drop(record.intend(admission.call()));
         let turn = self.turn(lane, admission, record).await?;
         record.detach();
-        self.carry_out_signed(turn, ring, None, &HeaderMap::new(), record).await
+        let (received, turn) =
+            self.carry_out_signed(turn, ring, None, &HeaderMap::new(), record).await?;
+        Ok(self.explained_signed(received, turn, ring, record).await)
     }
 }

@@ -29,7 +29,9 @@ mod errand;
 mod freeze;
 #[doc(hidden)]
 pub mod fuzzing;
+mod health;
 mod inbound;
+mod inquiry;
 mod journal;
 mod json;
 mod limit;

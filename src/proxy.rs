@@ -14,11 +14,12 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::answer::{self, Circumstances, Received};
+use crate::answer::{self, Received};
 use crate::call::{Call, Identified, Identity, Orders, Outcome, Priority};
 use crate::clock::Clock;
 use crate::egress::{Arriving, Egress, SendError};
 use crate::freeze::Freezer;
+use crate::health::Health;
 use crate::inbound::{self, Caller, Claim, Doors, Peer, Replays, Throttle, Unidentified};
 use crate::limit::{self, Admission, Budgets, Moment};
 use crate::message::Body;
@@ -58,6 +59,7 @@ pub(crate) struct Proxy {
     pub(crate) egress: Egress,
     pub(crate) egress_ip: Option<Arc<str>>,
     pub(crate) deadlines: Deadlines,
+    pub(crate) health: Health,
     pub(crate) server_clock: Arc<ServerClock>,
     pub(crate) ready: Arc<Ready>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -238,7 +240,7 @@ impl Proxy {
 
     /// Sends a call whose turn it is, and reads its answer.
     async fn carry_out(
-        &self,
+        self: &Arc<Self>,
         go: Go,
         forwarded: &HeaderMap,
         record: &mut Record,
@@ -256,10 +258,12 @@ impl Proxy {
                 };
                 let response = response.map_err(|fault| refused(fault, call))?;
                 let received = self.read(response, call, None).await?;
-                Ok(self.explained(received, call, None, record))
+                Ok(self.explained(received, call, None, record).await)
             }
             Go::Signed(turn, ring, who) => {
-                self.carry_out_signed(*turn, &ring, Some(&who), forwarded, record).await
+                let (received, turn) =
+                    self.carry_out_signed(*turn, &ring, Some(&who), forwarded, record).await?;
+                Ok(self.explained_signed(received, turn, &ring, record).await)
             }
         }
     }
@@ -274,14 +278,14 @@ impl Proxy {
         who: Option<&Identified>,
         forwarded: &HeaderMap,
         record: &mut Record,
-    ) -> Result<Received, Refusal> {
+    ) -> Result<(Received, Turn), Refusal> {
         let mut n_reconnects = 0;
         loop {
             if turn.must_learn() {
                 // Boxed: it is rare, and would make every call's future larger.
                 match Box::pin(self.learn(turn, ring, record)).await? {
                     Learned::Taught(next) => turn = *next,
-                    Learned::Rejected(received) => return Ok(*received),
+                    Learned::Rejected(rejected) => return Ok(*rejected),
                 }
             }
             let monotonic = || self.clock.monotonic();
@@ -318,7 +322,7 @@ impl Proxy {
                 }
                 Next::Done | Next::Stop(_) => {
                     self.take_in(&received, &mut turn, ring, asked, record);
-                    return Ok(self.explained(received, turn.call(), Some((ring, &turn)), record));
+                    return Ok((received, turn));
                 }
             }
         }
@@ -382,6 +386,8 @@ impl Proxy {
         let response = self.egress.send(wire, forwarded, self.deadlines.of(call)).await;
         record.facts.upstream = self.clock.monotonic().saturating_sub(began);
         if let Ok(response) = &response {
+            let from = response.body().from.as_ref().and_then(|it| it.text.as_ref());
+            record.facts.egress_ip = from.or(self.egress_ip.as_ref()).map(Arc::clone);
             self.ready.observe(response.headers(), &self.server_clock, began, self.reading());
         }
         response
@@ -394,26 +400,6 @@ impl Proxy {
         key: Option<&Key>,
     ) -> Result<Received, Refusal> {
         answer::read(self.provider, response, Some(call), key).await
-    }
-
-    /// The answer, with its diagnosis if it refuses access.
-    pub(crate) fn explained(
-        &self,
-        received: Received,
-        call: &Call,
-        signed: Option<(&KeyRing, &Turn)>,
-        record: &mut Record,
-    ) -> Received {
-        if !self.provider.is_about_access(&received.answer) {
-            return received;
-        }
-        let about = Circumstances {
-            call,
-            key: signed.map(|(ring, _)| &ring.key),
-            lane: signed.map(|(_, turn)| (turn.lane(), turn.n_resigns())),
-            skew_millis: self.server_clock.skew_millis(self.reading()),
-        };
-        answer::explain(self.provider, received, about, record)
     }
 
     /// Everyone who may call, and what they hold, at this moment.
@@ -439,7 +425,7 @@ impl Proxy {
 pub(crate) enum Learned {
     Taught(Box<Turn>),
     /// The exchange refuses the key itself.
-    Rejected(Box<Received>),
+    Rejected(Box<(Received, Turn)>),
 }
 
 impl Deadlines {

@@ -78,7 +78,7 @@ impl Client {
     pub(crate) fn key_facts(&self) -> KeyFacts<'_> {
         KeyFacts {
             shared: self.shared,
-            master: self.key.key.credential.is_master(),
+            master: self.key.key.credential().is_master(),
             account: self.key.key.account.as_deref(),
         }
     }

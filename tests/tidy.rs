@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["diagnose", "policy"],
     &["limit"],
     &["nonce"],
-    &["provider"],
+    &["health", "provider"],
     &["message"],
     &["config"],
     &["egress", "freeze", "inbound", "journal", "simulator"],
@@ -20,15 +20,17 @@ const FLOORS: &[&[&str]] = &[
     &["observe", "quotes", "ready"],
     &["answer"],
     &["proxy"],
-    &["errand"],
+    &["errand", "inquiry"],
     &["clearance", "emergency", "reload"],
     &["admin"],
     &["app"],
     &["bench", "cli", "fuzzing"],
 ];
 /// Floors whose code does no I/O and reads no clock.
-const PURE: &[&str] =
-    &["call", "decimal", "diagnose", "json", "limit", "nonce", "policy", "provider", "secret"];
+const PURE: &[&str] = &[
+    "call", "decimal", "diagnose", "health", "json", "limit", "nonce", "policy", "provider",
+    "secret",
+];
 const IMPURE: &[&str] = &[
     "hyper::",
     "hyper_util::",

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::{self, Audit, Config, Overrides};
 use crate::egress::{Arriving, Destination, Egress};
 use crate::freeze::Freezer;
+use crate::health::Health;
 use crate::inbound::{self, Bound, Crowd, Doors, Listener, Throttle, Unbound};
 use crate::journal::log::Durability;
 use crate::journal::trail::Trail;
@@ -334,11 +335,8 @@ impl Parts<'_> {
                 Lane::new(key.name.clone(), how, kept, clock, Box::new(marks))
             });
             self.observer.metrics.key(&key.name);
-            let key = Key {
-                name: key.name.clone(),
-                credential: Arc::clone(&key.credential),
-                account: key.account.clone(),
-            };
+            let (name, credential) = (key.name.clone(), Arc::clone(&key.credential));
+            let key = Key::new(name, key.account.clone(), credential);
             rings.insert(index, Arc::new(KeyRing { key, lane, looked: AtomicU64::new(0) }));
         }
         Ok(rings)
@@ -372,6 +370,7 @@ impl Parts<'_> {
             egress,
             egress_ip: upstream.bind.map(|it| it.to_string().into()),
             deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },
+            health: Health::default(),
             server_clock,
             ready: Arc::new(Ready::new(lanes_of(rings).count())),
             clock: Arc::clone(&self.clock),
@@ -458,7 +457,7 @@ async fn ask_for_the_time(proxy: &Proxy) {
             let at = proxy.reading();
             proxy.ready.observe(answer.headers(), &proxy.server_clock, sent, at);
             // Read to its end, so that the connection can be used again.
-            let Arriving { body, due, patience: _ } = answer.into_body();
+            let Arriving { body, due, .. } = answer.into_body();
             drop(tokio::time::timeout_at(due, message::read(body, MAX_PUBLIC)).await);
         }
         Err(fault) => {

@@ -24,7 +24,7 @@ use crate::call::{Call, ClientId, Freeze, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};
 use crate::config::{Client, LogFormat, Proof};
 use crate::decimal::Decimal;
-use crate::diagnose::{self, Evidence, Report, annotate, read_body};
+use crate::diagnose::{self, Evidence, KeyEvidence, Report, annotate, read_body};
 use crate::inbound::{self, Directory, Framing, Peer};
 use crate::journal::trail::Trail;
 use crate::journal::{self, StateDir};
@@ -73,8 +73,11 @@ impl Signer {
             body: answer.body,
             operation: Some("create_order".to_owned()),
             client: Some("bot".to_owned()),
-            key: Some("trading".to_owned()),
-            key_hint: Some(self.credential.hint()),
+            key: Some(KeyEvidence {
+                name: "trading".to_owned(),
+                hint: self.credential.hint(),
+                ..KeyEvidence::default()
+            }),
             ..Evidence::default()
         };
         let diagnosis = diagnose::diagnose(&evidence, exchange().rules());

@@ -32,6 +32,13 @@ macro_rules! causes {
     };
 }
 
+impl Cause {
+    /// The metric that shows whether it goes on.
+    pub(crate) const fn watch(self) -> &'static str {
+        "geminid_causes_total"
+    }
+}
+
 causes! {
     // The proxy: who asks.
     ClientUnidentified = "client-unidentified", "The request names no client";

@@ -1,6 +1,10 @@
 //! All facts a rule may use, as plain data. Any of them may be absent; collecting them is somebody
 //! else's work.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Cause;
 use crate::call::StopCause;
 
 /// What is known of one rejected call.
@@ -8,23 +12,39 @@ use crate::call::StopCause;
 pub(crate) struct Evidence {
     pub(crate) status: u16,
     pub(crate) body: Body,
-    /// The header `Retry-After`, in seconds.
-    pub(crate) retry_after: Option<u64>,
-    /// The header `Server`.
-    pub(crate) server: Option<String>,
-    /// What an edge calls this request: `cf-ray`, `x-amz-cf-id`.
-    pub(crate) edge_id: Option<String>,
+    pub(crate) headers: Headers,
+    /// Whether it refuses the upgrade to a WebSocket.
+    pub(crate) upgrade: bool,
     pub(crate) operation: Option<String>,
     /// The roles that the catalogue names for the operation.
     pub(crate) roles_needed: Vec<String>,
     pub(crate) client: Option<String>,
-    /// The key's name in the configuration.
-    pub(crate) key: Option<String>,
-    /// The end of the key's own text.
-    pub(crate) key_hint: Option<String>,
-    /// Where requests leave from, if the configuration says so.
-    pub(crate) egress: Option<String>,
+    pub(crate) key: Option<KeyEvidence>,
     pub(crate) nonce: Option<NonceEvidence>,
+    /// Ours less theirs, in milliseconds.
+    pub(crate) skew_millis: Option<i64>,
+    pub(crate) egress: EgressEvidence,
+    pub(crate) past: Past,
+    /// What changed in the last minutes, the latest first.
+    pub(crate) changes: Vec<Change>,
+    pub(crate) status_page: Option<StatusPage>,
+    pub(crate) probe: Probe,
+}
+
+/// What an answer's head tells of who made it. Foreign text, bounded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Headers {
+    /// `Retry-After`, in seconds.
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) server: Option<String>,
+    pub(crate) via: Option<String>,
+    pub(crate) content_type: Option<String>,
+    /// What an edge calls this request, as `name: value`: `cf-ray`, `x-amz-cf-id`.
+    pub(crate) edge_id: Option<String>,
+    /// `cf-mitigated`, which says what Cloudflare did.
+    pub(crate) mitigated: Option<String>,
+    /// `WWW-Authenticate` or `Proxy-Authenticate`.
+    pub(crate) challenge: Option<String>,
 }
 
 /// What the answer's body is.
@@ -32,51 +52,181 @@ pub(crate) struct Evidence {
 pub(crate) enum Body {
     #[default]
     Empty,
-    /// A JSON object, with the members that tell something.
-    Json {
-        reason: Option<String>,
-        message: Option<String>,
-    },
+    /// A JSON object.
+    Json(Said),
     /// A page for people.
     Page {
         title: Option<String>,
         code: Option<String>,
+        /// The words of the page, without its marks, bounded.
+        words: String,
     },
     Text(String),
 }
 
+/// The members of a JSON object that tell something, as text.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Said {
+    pub(crate) reason: Option<String>,
+    pub(crate) message: Option<String>,
+    /// `error`, where it is a text; of an object in it, its `message`.
+    pub(crate) error: Option<String>,
+    /// `code`, a text or a number.
+    pub(crate) code: Option<String>,
+    /// Of an object under `error`, as Google answers: its `status`.
+    pub(crate) google_status: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyEvidence {
+    /// Its name in the configuration.
+    pub(crate) name: String,
+    /// The end of the key's own text.
+    pub(crate) hint: String,
+    /// Whether it speaks for a group of accounts.
+    pub(crate) master: bool,
+    /// The sub-account that it means when the client names none.
+    pub(crate) account: Option<String>,
+    /// The roles that the exchange last named for it, and how long ago.
+    pub(crate) roles: Option<(Vec<String>, Duration)>,
+    pub(crate) secret: SecretFile,
+}
+
+/// What reading the key's secret once more said.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum SecretFile {
+    /// It was not asked, or has no file.
+    #[default]
+    NotAsked,
+    Same,
+    /// The file holds another secret, which the next call is signed with.
+    TakenUp,
+    /// The file holds another key: a restart takes it up.
+    OtherKey,
+    Unreadable(String),
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NonceEvidence {
+    pub(crate) mode: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) n_resigns: u32,
     pub(crate) stopped: Option<StopCause>,
-    /// Ours less theirs, in milliseconds.
-    pub(crate) skew_millis: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EgressEvidence {
+    /// What this machine sends from: its own address, which a router may replace by another.
+    pub(crate) local: Option<IpAddr>,
+    /// What an outside service saw, if one is configured.
+    pub(crate) seen: Option<IpAddr>,
+    /// The addresses in the keys' lists, as configured.
+    pub(crate) expected: Vec<IpAddr>,
+}
+
+/// What worked in the last minutes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    /// Any signed call with the same key.
+    pub(crate) key: Lately,
+    /// The same operation with the same key.
+    pub(crate) operation: Lately,
+    /// Any answer of the exchange's own to this machine.
+    pub(crate) address: Lately,
+    /// Signed calls with other keys of the same upstream, by the key's name.
+    pub(crate) others: Vec<(String, Lately)>,
+}
+
+/// The last success and the present row of rejections.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Lately {
+    /// How long ago it last worked.
+    pub(crate) worked: Option<Duration>,
+    /// How many rejections since then, this one left out.
+    pub(crate) n_refused: u32,
+    /// What the last of them was for, and how long ago the first was.
+    pub(crate) refused: Option<(Cause, Duration)>,
+}
+
+/// Something that was changed here.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) what: ChangeKind,
+    pub(crate) ago: Duration,
+    /// One line of ours: `policy 1a2b… → 3c4d…`.
+    pub(crate) detail: String,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ChangeKind {
+    /// geminid was started.
+    Start,
+    /// The clients of the configuration were taken up anew.
+    Reload,
+    /// A key's secret was taken up anew.
+    Secret,
+    /// The address that requests leave from.
+    Egress,
+}
+
+/// What the exchange's page of incidents says, where one is configured.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct StatusPage {
+    /// `none`, `minor`, `major`, `critical`, as Statuspage has them.
+    pub(crate) indicator: String,
+    pub(crate) description: String,
+}
+
+/// Answers to questions that were asked after the rejection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Probe {
+    /// `/v1/roles` with the same key.
+    pub(crate) roles: Option<Asked>,
+    /// Public data from the same address.
+    pub(crate) public: Option<Asked>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Asked {
+    /// The exchange's API answered it; of a question for roles, with these.
+    Answered { roles: Vec<String> },
+    /// It was rejected: status and reason.
+    Rejected { status: u16, reason: Option<String> },
+    /// No answer came.
+    Silent { why: String },
 }
 
 impl Evidence {
-    pub(crate) fn reason(&self) -> Option<&str> {
+    pub(crate) fn said(&self) -> Option<&Said> {
         match &self.body {
-            Body::Json { reason, .. } => reason.as_deref(),
+            Body::Json(said) => Some(said),
             Body::Empty | Body::Page { .. } | Body::Text(_) => None,
         }
     }
 
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.said()?.reason.as_deref()
+    }
+
     pub(crate) fn message(&self) -> Option<&str> {
-        match &self.body {
-            Body::Json { message, .. } => message.as_deref(),
-            Body::Empty | Body::Page { .. } | Body::Text(_) => None,
-        }
+        self.said()?.message.as_deref()
     }
 
     /// The key in words.
     pub(crate) fn key_words(&self) -> String {
-        self.key.as_ref().map_or_else(|| "the key".to_owned(), |it| format!("the key `{it}`"))
+        self.key
+            .as_ref()
+            .map_or_else(|| "the key".to_owned(), |it| format!("the key `{}`", it.name))
     }
 
     /// Where on the exchange's site the key is found.
     pub(crate) fn key_settings(&self) -> String {
-        let hint = self.key_hint.as_deref().unwrap_or("…");
+        let hint = self.key.as_ref().map_or("…", |it| it.hint.as_str());
         format!("Settings → API → the key that ends in {hint}")
+    }
+
+    /// Where requests leave from, as far as that is known.
+    pub(crate) fn leaves_from(&self) -> Option<IpAddr> {
+        self.egress.seen.or(self.egress.local)
     }
 }

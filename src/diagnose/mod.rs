@@ -12,7 +12,10 @@ mod rules;
 mod splice;
 
 pub(crate) use self::cause::Cause;
-pub(crate) use self::evidence::{Body, Evidence, NonceEvidence};
+pub(crate) use self::evidence::{
+    Asked, Body, Change, ChangeKind, EgressEvidence, Evidence, Headers, KeyEvidence, Lately,
+    NonceEvidence, Past, Probe, Said, SecretFile, StatusPage,
+};
 pub(crate) use self::report::{Context, Report, proxy_status};
 pub(crate) use self::splice::{annotate, quoted, read_body};
 
@@ -59,6 +62,36 @@ impl std::fmt::Display for Retry {
     }
 }
 
+words! {
+    /// Who can apply a fix.
+    By {
+        /// Whoever wrote or set up the bot.
+        Bot = "bot",
+        /// Whoever runs geminid.
+        Operator = "operator",
+        /// Whoever may log in to the account at the exchange.
+        AccountOwner = "account-owner",
+        Exchange = "exchange",
+        /// Whoever runs the network between.
+        Network = "network",
+        /// Time.
+        Nobody = "nobody",
+    }
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Fix {
+    pub(crate) by: By,
+    pub(crate) text: String,
+}
+
+impl Fix {
+    pub(crate) fn new(by: By, text: impl Into<String>) -> Self {
+        Self { by, text: text.into() }
+    }
+}
+
 /// One explanation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Finding {
@@ -69,10 +102,26 @@ pub(crate) struct Finding {
     pub(crate) line: String,
     pub(crate) evidence: Vec<String>,
     /// What to do, in order.
-    pub(crate) fix: Vec<String>,
+    pub(crate) fix: Vec<Fix>,
     /// How long it usually takes.
     pub(crate) resolution: &'static str,
     pub(crate) retry: Retry,
+}
+
+words! {
+    /// What one more question could settle.
+    Question {
+        /// `/v1/roles` with the same key.
+        Roles = "roles",
+        /// Public data from the same address.
+        Public = "public",
+        /// Whether the key's secret file holds what was signed with.
+        Secret = "secret",
+        /// The exchange's page of incidents.
+        StatusPage = "status-page",
+        /// An outside service that tells which address it sees.
+        Address = "address",
+    }
 }
 
 pub(crate) type Rule = fn(&Evidence) -> Option<Finding>;
@@ -101,4 +150,10 @@ pub(crate) fn diagnose(evidence: &Evidence, provider: &[Rule]) -> Diagnosis {
     findings.sort_by_key(|it| it.confidence);
     let finding = findings.remove(0);
     Diagnosis { finding, alternatives: findings }
+}
+
+/// What is worth asking after a rejection whose cause is open, the most telling first. Empty if nothing
+/// would be told that is not known.
+pub(crate) fn open_questions(_evidence: &Evidence, _diagnosis: &Diagnosis) -> Vec<Question> {
+    Vec::new()
 }

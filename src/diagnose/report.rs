@@ -29,8 +29,12 @@ pub(crate) struct Report<'a> {
     title: &'static str,
     confidence: &'static str,
     evidence: &'a [String],
-    fix: &'a [String],
+    fix: Vec<&'a str>,
+    /// Who can apply each of them.
+    fix_by: Vec<&'static str>,
     resolution: &'static str,
+    /// The metric to watch.
+    watch: &'static str,
     docs: String,
     operation: Option<&'a str>,
     scope: Option<&'static str>,
@@ -46,7 +50,7 @@ struct Alternative<'a> {
     title: &'static str,
     confidence: &'static str,
     evidence: &'a [String],
-    fix: &'a [String],
+    fix: Vec<&'a str>,
 }
 
 impl<'a> Report<'a> {
@@ -62,8 +66,10 @@ impl<'a> Report<'a> {
             title: finding.cause.title(),
             confidence: finding.confidence.as_str(),
             evidence: &finding.evidence,
-            fix: &finding.fix,
+            fix: texts(finding),
+            fix_by: finding.fix.iter().map(|it| it.by.as_str()).collect(),
             resolution: finding.resolution,
+            watch: finding.cause.watch(),
             docs: format!("docs/diagnosis.md#{}", finding.cause.code()),
             operation: operation.as_ref().map(OperationName::as_str),
             scope: *scope,
@@ -85,8 +91,12 @@ fn alternative(finding: &Finding) -> Alternative<'_> {
         title: finding.cause.title(),
         confidence: finding.confidence.as_str(),
         evidence: &finding.evidence,
-        fix: &finding.fix,
+        fix: texts(finding),
     }
+}
+
+fn texts(finding: &Finding) -> Vec<&str> {
+    finding.fix.iter().map(|it| it.text.as_str()).collect()
 }
 
 /// The field value of `Proxy-Status` (RFC 9209): who said no, and our word for it.

@@ -5,7 +5,7 @@
 //! 2. `diagnosis` is appended. `result` and `reason` are never added: libraries class by them.
 //! 3. What is no JSON object becomes one, of `message` and `diagnosis`, with the same status.
 
-use super::evidence::Body;
+use super::evidence::{Body, Said};
 use crate::json::{Object, quote};
 
 /// How much of a foreign text is quoted.
@@ -19,10 +19,11 @@ pub(crate) fn read_body(bytes: &[u8], mask: impl Fn(&str) -> String) -> Body {
     if let Ok(object) = Object::parse(bytes) {
         let text = |name: &str| object.get(name).and_then(|it| it.as_str());
         let bounded = |it: &str| quoted(&mask(it), 2_000);
-        return Body::Json {
+        return Body::Json(Said {
             reason: text("reason").map(|it| bounded(&it)),
             message: text("message").map(|it| bounded(&it)),
-        };
+            ..Said::default()
+        });
     }
     let text = String::from_utf8_lossy(bytes);
     let lower = text.to_ascii_lowercase();
@@ -30,7 +31,7 @@ pub(crate) fn read_body(bytes: &[u8], mask: impl Fn(&str) -> String) -> Body {
     let title = title.map(|it| quoted(&mask(it.trim()), MAX_QUOTE));
     let code = edge_code(&lower);
     if lower.contains("<html") || lower.contains("<!doctype html") || code.is_some() {
-        return Body::Page { title, code };
+        return Body::Page { title, code, words: String::new() };
     }
     Body::Text(quoted(&mask(text.trim()), MAX_QUOTE))
 }
@@ -57,9 +58,9 @@ pub(crate) fn annotate(
     }
     let said = match read_body(original, &mask) {
         Body::Empty => None,
-        Body::Page { title, code } => code.map(|it| format!("error code {it}")).or(title),
+        Body::Page { title, code, .. } => code.map(|it| format!("error code {it}")).or(title),
         Body::Text(text) => Some(text),
-        Body::Json { message, .. } => message,
+        Body::Json(Said { message, .. }) => message,
     };
     let message = said.map_or_else(|| line.to_owned(), |said| format!("{said} — {line}"));
     Some(format!(r#"{{"message":{},"diagnosis":{report}}}"#, quote(&message)).into_bytes())

@@ -65,10 +65,39 @@ pub(crate) struct Egress {
 #[derive(Debug)]
 pub(crate) struct Arriving {
     pub(crate) body: Leased,
+    /// Where the request left this machine from.
+    pub(crate) from: Option<Arc<Leaving>>,
     /// When all of it must have come, if it is held until then.
     pub(crate) due: Instant,
     /// How long the whole answer may take.
     pub(crate) patience: Duration,
+}
+
+/// The address that a connection leaves this machine from.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    pub(crate) ip: IpAddr,
+    /// As a diagnosis tells it; `None` where a router is sure to put another in its place.
+    pub(crate) text: Option<Arc<str>>,
+}
+
+impl From<IpAddr> for Leaving {
+    fn from(ip: IpAddr) -> Self {
+        let ip = ip.to_canonical();
+        Self { ip, text: (!is_inner(ip)).then(|| ip.to_string().into()) }
+    }
+}
+
+/// Whether an address means something in its own network alone (RFC 1918, 6598, 3927, 4193, 4291).
+fn is_inner(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            let shared = first == 100 && second & 0b1100_0000 == 64;
+            ip.is_private() || ip.is_link_local() || shared
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
 }
 
 /// Why there is no answer, and whether the exchange can have seen the request.
@@ -162,7 +191,8 @@ impl Egress {
             Framing::Leftover => false,
             Framing::Unusable(why) => return Err(unusable(why)),
         };
-        Ok(response.map(|body| Arriving { body: lease.body(body, reusable), due, patience }))
+        let from = lease.from.clone();
+        Ok(response.map(|body| Arriving { body: lease.body(body, reusable), from, due, patience }))
     }
 
     fn request(&self, wire: Wire, forwarded: &HeaderMap) -> Request<Full<Bytes>> {

@@ -15,15 +15,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Extensions, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connected, Connection as _, HttpConnector, HttpInfo};
 use tower::ServiceExt as _;
 
+use super::Leaving;
 use super::names::Names;
 use crate::clock::Clock;
 use crate::message::BoxError;
@@ -54,6 +55,7 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Idle {
     sender: Sender,
+    from: Option<Arc<Leaving>>,
     since: Duration,
 }
 
@@ -61,6 +63,8 @@ struct Idle {
 #[derive(Debug)]
 pub(super) struct Lease {
     sender: Sender,
+    /// Where it leaves this machine from.
+    pub(super) from: Option<Arc<Leaving>>,
     pool: Arc<Pool>,
 }
 
@@ -86,13 +90,14 @@ impl Pool {
     /// # Errors
     /// Why there is none: of TCP, TLS or the look-up of the name.
     pub(super) async fn take(self: &Arc<Self>) -> Result<Lease, BoxError> {
-        while let Some(mut sender) = self.last() {
+        while let Some(Idle { mut sender, from, .. }) = self.last() {
             // It is, but for the moment in which its task has yet to look up from the last answer.
             if sender.is_ready() || sender.ready().await.is_ok() {
-                return Ok(Lease { sender, pool: Arc::clone(self) });
+                return Ok(Lease { sender, from, pool: Arc::clone(self) });
             }
         }
         let stream = self.connector.clone().oneshot(self.origin.clone()).await?;
+        let from = leaving(&stream.connected()).map(Arc::new);
         let (mut sender, connection) =
             http1::Builder::new().max_buf_size(MAX_HEAD).handshake(stream).await?;
         let talk = async move {
@@ -102,25 +107,25 @@ impl Pool {
         };
         drop(task::spawn("upstream connection", talk));
         sender.ready().await?;
-        Ok(Lease { sender, pool: Arc::clone(self) })
+        Ok(Lease { sender, from, pool: Arc::clone(self) })
     }
 
-    fn last(&self) -> Option<Sender> {
+    fn last(&self) -> Option<Idle> {
         let now = self.clock.monotonic();
         let mut idle = self.idle();
         while idle.front().is_some_and(|it| it.since + LONGEST_IDLE <= now) {
             idle.pop_front();
         }
-        idle.pop_back().map(|it| it.sender)
+        idle.pop_back()
     }
 
-    fn keep(&self, sender: Sender) {
+    fn keep(&self, sender: Sender, from: Option<Arc<Leaving>>) {
         let since = self.clock.monotonic();
         let mut idle = self.idle();
         if idle.len() == MOST_IDLE {
             idle.pop_front();
         }
-        idle.push_back(Idle { sender, since });
+        idle.push_back(Idle { sender, from, since });
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
@@ -163,8 +168,8 @@ pub(crate) struct Leased {
 
 impl Leased {
     fn give_back(&mut self) {
-        if let Some(Lease { sender, pool }) = self.lease.take() {
-            pool.keep(sender);
+        if let Some(Lease { sender, from, pool }) = self.lease.take() {
+            pool.keep(sender, from);
         }
     }
 }
@@ -196,6 +201,12 @@ impl Body for Leased {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+fn leaving(connected: &Connected) -> Option<Leaving> {
+    let mut extras = Extensions::new();
+    connected.get_extras(&mut extras);
+    extras.get::<HttpInfo>().map(|it| Leaving::from(it.local_addr().ip()))
 }
 
 /// The causes of a fault in one line. None of them holds a header or a body.

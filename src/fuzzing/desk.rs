@@ -170,11 +170,8 @@ impl Desk {
         at_once(lane.raise(Duration::ZERO));
         let turn = at_once(lane.turn(admission, Duration::ZERO))?;
         let numbered = at_once(turn.number(|| Duration::ZERO, |_| ready(())))?;
-        let key = Key {
-            name: config.name.clone(),
-            credential: Arc::clone(&config.credential),
-            account: config.account.clone(),
-        };
+        let credential = Arc::clone(&config.credential);
+        let key = Key::new(config.name.clone(), config.account.clone(), credential);
         Ok(exchange().sign(numbered, &key).wire)
     }
 }

@@ -18,7 +18,7 @@ pub use self::life::{Life, Step};
 use crate::call::Outcome;
 use crate::clock::UnixMicros;
 use crate::config::{self, Config, Lookup, Overrides};
-use crate::diagnose::{self, Context, Evidence, Report, annotate, read_body};
+use crate::diagnose::{self, Context, Evidence, KeyEvidence, Report, annotate, read_body};
 use crate::json::{self, Object};
 use crate::provider::{self, Answer};
 use crate::secret::Credential;
@@ -101,8 +101,11 @@ pub fn explain(status: StatusCode, body: &[u8], key: &str) -> Explained {
     let evidence = Evidence {
         status: status.as_u16(),
         body: answer.body.clone(),
-        key: Some("trading".to_owned()),
-        key_hint: Some(credential.hint()),
+        key: Some(KeyEvidence {
+            name: "trading".to_owned(),
+            hint: credential.hint(),
+            ..KeyEvidence::default()
+        }),
         roles_needed: vec!["Trader".to_owned()],
         ..Evidence::default()
     };

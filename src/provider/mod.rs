@@ -7,7 +7,7 @@ mod exchange;
 mod routes;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use http::{HeaderMap, Method, StatusCode};
 
@@ -52,9 +52,47 @@ impl Wire {
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) name: KeyName,
-    pub(crate) credential: Arc<Credential>,
     /// The sub-account that a master key means when the client names none.
     pub(crate) account: Option<String>,
+    // Held only to clone or to replace what is in it.
+    credential: RwLock<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    now: Arc<Credential>,
+    /// The one before, which calls in flight may have been signed with.
+    before: Option<Arc<Credential>>,
+}
+
+impl Key {
+    pub(crate) fn new(name: KeyName, account: Option<String>, credential: Arc<Credential>) -> Self {
+        let held = Held { now: credential, before: None };
+        Self { name, account, credential: RwLock::new(held) }
+    }
+
+    /// What it signs with now. A call in flight keeps what it began with.
+    pub(crate) fn credential(&self) -> Arc<Credential> {
+        Arc::clone(&self.held().now)
+    }
+
+    /// From now on it signs with this: another secret of the same key, whose nonces go on.
+    pub(crate) fn replace(&self, credential: Arc<Credential>) {
+        let mut held = self.credential.write().unwrap_or_else(PoisonError::into_inner);
+        held.before = Some(std::mem::replace(&mut held.now, credential));
+    }
+
+    /// `text` without the key and its secrets.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        let held = self.held();
+        let text = held.now.mask(text);
+        held.before.as_ref().map_or_else(|| text.clone(), |it| it.mask(&text))
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        // Every change is one assignment: valid after any panic.
+        self.credential.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A signed request, beside the turn that it was signed in.
@@ -177,8 +215,20 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
     /// Asks for every live order of a key.
     fn active_orders(&self, account: Option<&str>) -> Call;
 
+    /// Asks which roles a key has.
+    fn roles_question(&self, account: Option<&str>) -> Call;
+
+    /// The roles that an answer to `call` names, if it is one to that question.
+    fn roles(&self, call: &Call, body: &[u8]) -> Option<Vec<String>>;
+
     /// What this upstream's rejections mean, surest rule first.
     fn rules(&self) -> &'static [Rule];
+}
+
+/// A public question to some other page than the upstream's API: of its incidents, or of the address
+/// that requests leave from. It carries nothing.
+pub(crate) fn outside(path_and_query: &str) -> Wire {
+    Wire::new(Method::GET, path_and_query.to_owned(), HeaderMap::new())
 }
 
 /// What became of a call that was answered completely.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::call::{Outcome, StopCause};
-use crate::diagnose::{Cause, Confidence, DecidedBy, Finding, Retry};
+use crate::diagnose::{By, Cause, Confidence, DecidedBy, Finding, Fix, Retry};
 use crate::egress::{SendError, SendFault, Sent};
 use crate::inbound::{BadHead, Misdirected, Unheard, Unidentified, Unread};
 use crate::journal::trail::TrailFault;
@@ -128,7 +128,7 @@ impl Refusal {
             confidence: Confidence::Certain,
             line: words.clone(),
             evidence: vec![words],
-            fix: vec![fix.to_owned()],
+            fix: vec![Fix::new(By::Operator, fix)],
             resolution: if retry == Retry::AfterFix { "immediate" } else { "by itself" },
             retry,
         }

@@ -145,22 +145,22 @@ fn what_is_spent_names_its_setting_and_when_to_come_back() {
     for (spent, setting) in cases {
         let refusal = Refusal::Spent(spent);
         check(&refusal, 403, quantity, none, "daily-limit-reached");
-        assert!(refusal.finding().fix[0].contains(setting), "{refusal}");
+        assert!(refusal.finding().fix[0].text.contains(setting), "{refusal}");
     }
     let open = Refusal::Spent(Spent::OpenOrders { client: client(), max: 2 });
     check(&open, 403, quantity, none, "open-orders-limit");
-    assert!(open.finding().fix[0].contains("max_open_orders"));
+    assert!(open.finding().fix[0].text.contains("max_open_orders"));
     let destination = "btc 1".to_owned();
     let withdrawal = Spent::WithdrawalPerDay { client: client(), destination, max: max() };
     let withdrawal = Refusal::Spent(withdrawal);
     check(&withdrawal, 403, Some("MissingRole"), none, "withdrawal-refused");
-    assert!(withdrawal.finding().fix[0].contains("max_per_day"));
+    assert!(withdrawal.finding().fix[0].text.contains("max_per_day"));
     for (millis, seconds) in [(1, 1), (1_000, 1), (1_001, 2)] {
         let wait = Duration::from_millis(millis);
         let rate = Refusal::Spent(Spent::Rate { client: client(), wait });
         check(&rate, 429, Some("RateLimit"), none, "rate-budget-spent");
         assert_eq!(rate.finding().retry, Retry::After(seconds));
-        assert!(rate.finding().fix[0].contains("`rate`"));
+        assert!(rate.finding().fix[0].text.contains("`rate`"));
     }
 }
 
@@ -170,5 +170,5 @@ fn denied(denial: Denial, expected: &str) {
     let refusal = Refusal::Denied(denial);
     check(&refusal, 403, Some(reason), Outcome::NotSent, cause);
     let Finding { fix, retry, .. } = refusal.finding();
-    assert!(!fix[0].is_empty() && retry == Retry::AfterFix, "{refusal}");
+    assert!(!fix[0].text.is_empty() && retry == Retry::AfterFix, "{refusal}");
 }

@@ -70,9 +70,10 @@ async fn a_missing_role_is_explained_from_the_exchanges_own_words() {
         "evidence": ["Gemini names the roles it wants: [Trader]", "the key `reporting` has: [Auditor]"],
         "fix": ["Settings → API → the key that ends in …0002 → add Trader",
             "or point client `reader` at a key that has it"],
-        "resolution": "under an hour", "docs": "docs/diagnosis.md#key-role-missing",
+        "fix_by": ["account-owner", "account-owner"],
+        "resolution": "under an hour", "watch": "geminid_causes_total", "docs": "docs/diagnosis.md#key-role-missing",
         "operation": "create_order", "scope": "orders:create", "client": "reader",
-        "key": "reporting", "egress_ip": null, "alternatives": [],
+        "key": "reporting", "egress_ip": "127.0.0.1", "alternatives": [],
     });
     assert_eq!(diagnosis, &expected);
 }

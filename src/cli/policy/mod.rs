@@ -181,7 +181,7 @@ impl Told {
                     status: Some(refusal.status().as_u16()),
                     reason: refusal.reason(),
                     message: Some(finding.line),
-                    fix: finding.fix.into_iter().next(),
+                    fix: finding.fix.into_iter().next().map(|it| it.text),
                     ..told
                 }
             }

@@ -8,6 +8,8 @@
 //! No request writes to the disk. One task for each lane raises its mark there ([`Lane::tend`]), one
 //! write at a time; a request waits for it only if no value on disk is left.
 
+mod waiting;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use self::waiting::{Waiting, due};
 use crate::call::{Call, KeyName, Priority, StopCause};
 use crate::clock::UnixMicros;
 use crate::limit::Admission;
@@ -67,14 +70,6 @@ struct Stopped {
     cause: StopCause,
     /// When one request may try again.
     trial_at: Duration,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    /// When it counts as having come.
-    due: Duration,
-    arrival: u64,
-    tell: oneshot::Sender<Slot>,
 }
 
 /// Counts as one request in flight until it is dropped.
@@ -377,6 +372,11 @@ impl Turn {
         self.slot.lane.view()
     }
 
+    /// Lets the next through. What was admitted is left.
+    pub(crate) fn end(self) -> Admission {
+        self.admission
+    }
+
     /// Takes in the answer to the probe; `false` if it taught nothing.
     pub(crate) fn learn(&self, verdict: Verdict, at: Reading) -> bool {
         let lane = &self.slot.lane;
@@ -454,39 +454,6 @@ impl Numbered {
 
     pub(crate) fn into_turn(self) -> Turn {
         self.turn
-    }
-}
-
-/// When a request counts as having come: a class stands so far back behind a cancel of the same
-/// moment, and an emergency goes before all that has ever come.
-fn due(priority: Priority, now: Duration) -> Duration {
-    let stands_back = match priority {
-        Priority::Emergency => return Duration::ZERO,
-        Priority::Cancel => 0,
-        Priority::Heartbeat => 200,
-        Priority::Order => 400,
-        Priority::Read => 1_000,
-    };
-    now + Duration::from_millis(stands_back)
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.due, self.arrival).cmp(&(other.due, other.arrival))
     }
 }
 

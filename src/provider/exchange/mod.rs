@@ -159,6 +159,14 @@ impl Provider for Exchange {
         own::active_orders(account)
     }
 
+    fn roles_question(&self, account: Option<&str>) -> Call {
+        own::roles_question(account)
+    }
+
+    fn roles(&self, call: &Call, body: &[u8]) -> Option<Vec<String>> {
+        own::roles(call, body)
+    }
+
     fn rules(&self) -> &'static [Rule] {
         rules::RULES
     }

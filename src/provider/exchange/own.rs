@@ -17,6 +17,8 @@ static CANCEL_ALL: LazyLock<Arc<Operation>> = LazyLock::new(|| {
     Arc::new(Operation { priority: Priority::Emergency, ..operation })
 });
 
+static ROLES: LazyLock<Arc<Operation>> = LazyLock::new(|| named("get_roles"));
+
 static ACTIVE_ORDERS: LazyLock<Arc<Operation>> = LazyLock::new(|| named("list_active_orders"));
 
 pub(super) fn cancel_all(account: Option<&str>) -> Call {
@@ -26,6 +28,28 @@ pub(super) fn cancel_all(account: Option<&str>) -> Call {
 
 pub(super) fn active_orders(account: Option<&str>) -> Call {
     call(&ACTIVE_ORDERS, account)
+}
+
+pub(super) fn roles_question(account: Option<&str>) -> Call {
+    call(&ROLES, account)
+}
+
+/// Members as documented (developer.gemini.com/roles); `isAccountAdmin` is of master keys alone.
+pub(super) fn roles(of: &Call, body: &[u8]) -> Option<Vec<String>> {
+    const ROLES_OF: [(&str, &str); 4] = [
+        ("isTrader", "Trader"),
+        ("isFundManager", "FundManager"),
+        ("isAuditor", "Auditor"),
+        ("isAccountAdmin", "Administrator"),
+    ];
+    if of.operation.name != ROLES.name {
+        return None;
+    }
+    let answer = Object::parse(body).ok()?;
+    let told = |member: &str| answer.get(member).and_then(|it| it.as_bool());
+    ROLES_OF.iter().find_map(|(member, _)| told(member))?;
+    let held = ROLES_OF.iter().filter(|(member, _)| told(member) == Some(true));
+    Some(held.map(|(_, role)| (*role).to_owned()).collect())
 }
 
 /// What the books of `symbol` say, for anyone. Letters and digits alone become a part of the path.

@@ -6,7 +6,7 @@
 use http::StatusCode;
 
 use crate::clock::UnixMicros;
-use crate::diagnose::Body;
+use crate::diagnose::{Body, Said};
 use crate::nonce::Verdict;
 use crate::provider::Answer;
 
@@ -58,7 +58,7 @@ const BEFORE_NONCE: &[&str] = &[
 ];
 
 pub(super) fn verdict(answer: &Answer) -> Verdict {
-    let Body::Json { reason, message } = &answer.body else { return bare(answer.status) };
+    let Body::Json(Said { reason, message, .. }) = &answer.body else { return bare(answer.status) };
     let reason = reason.as_deref().unwrap_or_default();
     let message = message.as_deref().unwrap_or_default();
     let status = answer.status;
@@ -116,17 +116,17 @@ pub(super) fn is_about_access(answer: &Answer) -> bool {
     match answer.status.as_u16() {
         401 | 403 | 407 | 429 | 503 => true,
         400 => match &answer.body {
-            Body::Json { reason: Some(reason), .. } => ACCESS.contains(&reason.as_str()),
-            Body::Json { reason: None, .. } | Body::Empty | Body::Page { .. } | Body::Text(_) => {
-                false
+            Body::Json(Said { reason, .. }) => {
+                reason.as_deref().is_some_and(|it| ACCESS.contains(&it))
             }
+            Body::Empty | Body::Page { .. } | Body::Text(_) => false,
         },
         _ => false,
     }
 }
 
 pub(super) fn is_maintenance(answer: &Answer) -> bool {
-    let Body::Json { reason, .. } = &answer.body else { return false };
+    let Body::Json(Said { reason, .. }) = &answer.body else { return false };
     answer.status == StatusCode::SERVICE_UNAVAILABLE && reason.as_deref() == Some("Maintenance")
 }
 
@@ -136,7 +136,11 @@ mod tests {
 
     #[track_caller]
     fn check(status: u16, reason: &str, message: &str, expected: Verdict) {
-        let body = Body::Json { reason: Some(reason.into()), message: Some(message.into()) };
+        let body = Body::Json(Said {
+            reason: Some(reason.into()),
+            message: Some(message.into()),
+            ..Said::default()
+        });
         let answer = Answer { status: StatusCode::from_u16(status).unwrap(), body };
         assert_eq!(verdict(&answer), expected, "{status} {reason} {message}");
     }
@@ -176,7 +180,7 @@ mod tests {
     #[test]
     fn access_is_told_from_the_rest() {
         let about = |status: u16, reason: &str| {
-            let body = Body::Json { reason: Some(reason.into()), message: None };
+            let body = Body::Json(Said { reason: Some(reason.into()), ..Said::default() });
             is_about_access(&Answer { status: StatusCode::from_u16(status).unwrap(), body })
         };
         assert!(about(400, "InvalidNonce") && about(403, "Whatever") && about(503, "Maintenance"));

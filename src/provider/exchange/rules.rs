@@ -4,7 +4,9 @@
 //! Reasons are documented (developer.gemini.com/error-codes) unless the rule says otherwise.
 
 use crate::call::StopCause;
-use crate::diagnose::{Body, Cause, Confidence, DecidedBy, Evidence, Finding, Retry, Rule};
+use crate::diagnose::{
+    Body, By, Cause, Confidence, DecidedBy, Evidence, Finding, Fix, Retry, Rule,
+};
 
 pub(super) const RULES: &[Rule] = &[
     role_missing,
@@ -49,7 +51,7 @@ fn role_missing(evidence: &Evidence) -> Option<Finding> {
     Some(Finding {
         line: format!("{has}{operation} needs {needed}"),
         evidence: facts,
-        fix,
+        fix: fixes(fix),
         resolution: "under an hour",
         ..certain(Cause::KeyRoleMissing)
     })
@@ -62,8 +64,8 @@ fn ip_not_trusted(evidence: &Evidence) -> Option<Finding> {
         "RemoteAddressForbidden" => "the list of addresses of the account's group",
         _ => return None,
     };
-    let from = evidence.egress.clone();
-    let from = from.unwrap_or_else(|| "this machine's public address".to_owned());
+    let from = evidence.leaves_from();
+    let from = from.map_or_else(|| "this machine's public address".to_owned(), |it| it.to_string());
     let settings = evidence.key_settings();
     Some(Finding {
         line: format!("{} does not trust {from}: it is not on {which}", evidence.key_words()),
@@ -71,10 +73,10 @@ fn ip_not_trusted(evidence: &Evidence) -> Option<Finding> {
             format!("Gemini's reason: {reason}, which is about {which}"),
             format!("requests leave from: {from}"),
         ],
-        fix: vec![
+        fix: fixes(vec![
             format!("{settings} → ⋯ → Edit → Trusted IPs → add {from}"),
             "or leave from an address that is listed: `[upstreams.egress] bind`".to_owned(),
-        ],
+        ]),
         resolution: "minutes to hours",
         ..certain(Cause::KeyIpNotTrusted)
     })
@@ -85,7 +87,7 @@ fn key_unknown(evidence: &Evidence) -> Option<Finding> {
     (evidence.reason() == Some("InvalidApiKey")).then(|| Finding {
         line: format!("{} is not known to the exchange, or is disabled", evidence.key_words()),
         evidence: vec!["Gemini's reason: InvalidApiKey".to_owned()],
-        fix: unknown_key_fixes(evidence),
+        fix: fixes(unknown_key_fixes(evidence)),
         resolution: "immediate to 15 minutes",
         ..certain(Cause::KeyUnknown)
     })
@@ -98,11 +100,11 @@ fn signature_wrong(evidence: &Evidence) -> Option<Finding> {
             "Gemini's reason: InvalidSignature".to_owned(),
             "the proxy's MAC is tested against RFC 4231: the secret is the suspect".to_owned(),
         ],
-        fix: vec![
+        fix: fixes(vec![
             "look for a missing character or a stray line break in the key's `api_secret`"
                 .to_owned(),
             format!("{} → make a new key; a secret is shown once", evidence.key_settings()),
-        ],
+        ]),
         resolution: "immediate",
         ..certain(Cause::SignatureWrong)
     })
@@ -114,7 +116,7 @@ fn key_unknown_behind_a_signature(evidence: &Evidence) -> Option<Finding> {
         confidence: Confidence::Possible,
         line: format!("{} may not exist any more", evidence.key_words()),
         evidence: vec!["a key that does not exist was once answered in the same words".to_owned()],
-        fix: unknown_key_fixes(evidence),
+        fix: fixes(unknown_key_fixes(evidence)),
         resolution: "immediate to 15 minutes",
         ..certain(Cause::KeyUnknown)
     })
@@ -138,7 +140,7 @@ fn nonce_stopped(evidence: &Evidence) -> Option<Finding> {
         StopCause::KeyShared => Some(Finding {
             line: format!("another program uses {key} too, and its nonces are above ours"),
             evidence: vec![tried, "the exchange has taken this unit from us before".to_owned()],
-            fix: vec![
+            fix: fixes(vec![
                 "give the other program a key of its own: a nonce sequence has one owner"
                     .to_owned(),
                 format!(
@@ -146,7 +148,7 @@ fn nonce_stopped(evidence: &Evidence) -> Option<Finding> {
                     evidence.key_settings()
                 ),
                 "the key is tried again every 30 s".to_owned(),
-            ],
+            ]),
             resolution: "immediate, once the other program is off the key",
             confidence: Confidence::Likely,
             ..certain(Cause::NonceKeyShared)
@@ -154,14 +156,14 @@ fn nonce_stopped(evidence: &Evidence) -> Option<Finding> {
         StopCause::Unit => Some(Finding {
             line: format!("{key} was used with larger nonces than any the proxy sends"),
             evidence: vec![tried, "no nonce of ours was ever taken".to_owned()],
-            fix: vec![
+            fix: fixes(vec![
                 "name the unit of the program that used it: `nonce_unit = \"us\"` or `\"ns\"`"
                     .to_owned(),
                 format!(
                     "{} → or make a new key, best with time-based nonces",
                     evidence.key_settings()
                 ),
-            ],
+            ]),
             resolution: "immediate",
             confidence: Confidence::Likely,
             ..certain(Cause::NonceUnit)
@@ -172,13 +174,13 @@ fn nonce_stopped(evidence: &Evidence) -> Option<Finding> {
 fn nonce_clock(evidence: &Evidence) -> Option<Finding> {
     let message = evidence.message().filter(|_| is_nonce(evidence))?;
     message.contains("is not within").then(|| {
-        let skew = evidence.nonce.as_ref().and_then(|it| it.skew_millis);
+        let skew = evidence.skew_millis;
         let mut facts = vec!["Gemini names its own time in the message".to_owned()];
         facts.extend(skew.map(|it| format!("this machine's clock is ahead of it by {it} ms")));
         Finding {
             line: "the nonce lies more than 30 s from the exchange's clock".to_owned(),
             evidence: facts,
-            fix: vec!["set this machine's clock by NTP".to_owned()],
+            fix: fixes(vec!["set this machine's clock by NTP".to_owned()]),
             resolution: "immediate",
             retry: Retry::Now,
             ..certain(Cause::NonceClock)
@@ -193,7 +195,7 @@ fn nonce_shared(evidence: &Evidence) -> Option<Finding> {
         confidence: Confidence::Possible,
         line: format!("another program may be using {}", evidence.key_words()),
         evidence: vec!["the exchange refused several fresh nonces in a row".to_owned()],
-        fix: vec!["give every program a key of its own".to_owned()],
+        fix: fixes(vec!["give every program a key of its own".to_owned()]),
         resolution: "immediate",
         retry: Retry::Now,
         ..certain(Cause::NonceKeyShared)
@@ -209,7 +211,7 @@ fn maintenance(evidence: &Evidence) -> Option<Finding> {
     (evidence.status == 503 && (reason || said)).then(|| Finding {
         line: "nothing is wrong with the key or the proxy: the exchange is not open".to_owned(),
         evidence: vec!["status 503, and the exchange's own word for maintenance".to_owned()],
-        fix: vec!["wait; https://status.gemini.com says for how long".to_owned()],
+        fix: fixes(vec!["wait; https://status.gemini.com says for how long".to_owned()]),
         resolution: "as announced by the exchange",
         retry: Retry::After(60),
         ..certain(Cause::Maintenance)
@@ -221,12 +223,12 @@ fn rate_limited(evidence: &Evidence) -> Option<Finding> {
     (evidence.status == 429 && !page).then(|| Finding {
         line: "the exchange allows 120 public and 600 private requests a minute".to_owned(),
         evidence: vec!["status 429 from the exchange's API".to_owned()],
-        fix: vec![
+        fix: fixes(vec![
             "ask less often, or by fewer programs with one key and one address".to_owned(),
             "after five delayed requests the exchange refuses until the rate has fallen".to_owned(),
-        ],
+        ]),
         resolution: "within a minute",
-        retry: Retry::After(evidence.retry_after.unwrap_or(10)),
+        retry: Retry::After(evidence.headers.retry_after.unwrap_or(10)),
         ..certain(Cause::RateLimited)
     })
 }
@@ -276,7 +278,7 @@ fn said_plainly(evidence: &Evidence) -> Option<Finding> {
     Some(Finding {
         line: line.to_owned(),
         evidence: vec![format!("Gemini's reason: {reason}")],
-        fix: vec![fix.to_owned()],
+        fix: fixes(vec![fix.to_owned()]),
         resolution: "immediate",
         ..certain(cause)
     })
@@ -290,11 +292,11 @@ fn bare_forbidden(evidence: &Evidence) -> Option<Finding> {
         confidence: Confidence::Possible,
         line: "an empty 403 is more like a firewall's than the exchange's".to_owned(),
         evidence: vec!["status 403 and no body; the exchange's own refusals carry JSON".to_owned()],
-        fix: vec![
+        fix: fixes(vec![
             "ask for public data from the same address: if that is refused too, it is the address"
                 .to_owned(),
             format!("{} → see that it has the role the call needs", evidence.key_settings()),
-        ],
+        ]),
         resolution: "minutes to hours",
         ..certain(Cause::EdgeBlocked)
     })
@@ -319,6 +321,10 @@ fn certain(cause: Cause) -> Finding {
         resolution: "unknown",
         retry: Retry::AfterFix,
     }
+}
+
+fn fixes(texts: Vec<String>) -> Vec<Fix> {
+    texts.into_iter().map(|it| Fix::new(By::AccountOwner, it)).collect()
 }
 
 /// The texts between `[` and `]`.

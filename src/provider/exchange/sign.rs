@@ -31,14 +31,14 @@ pub(super) fn call(numbered: Numbered, key: &Key) -> Signed {
     };
     let account = account(call, key);
     let parameters = call.parameters.members_json();
-    let headers = headers(&key.credential, &payload(request, nonce, &parameters, account));
+    let headers = headers(&key.credential(), &payload(request, nonce, &parameters, account));
     let wire = wire(call.operation.method, path_and_query, headers);
     Signed { wire, nonce, turn: numbered.into_turn() }
 }
 
 pub(super) fn probe(numbered: Numbered, key: &Key) -> Signed {
     let nonce = numbered.nonce();
-    let headers = headers(&key.credential, &payload(ROLES, nonce, "", None));
+    let headers = headers(&key.credential(), &payload(ROLES, nonce, "", None));
     let wire = wire(call::Method::Post, ROLES.to_owned(), headers);
     Signed { wire, nonce, turn: numbered.into_turn() }
 }
@@ -50,7 +50,7 @@ pub(super) fn plain(admission: &Admission) -> Wire {
 
 /// The sub-account to add, which the client did not name.
 fn account<'key>(call: &Call, key: &'key Key) -> Option<&'key str> {
-    let wanted = key.credential.is_master()
+    let wanted = key.credential().is_master()
         && call.operation.account == AccountRule::Inject
         && call.account.is_none();
     key.account.as_deref().filter(|_| wanted)
