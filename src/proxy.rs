@@ -121,6 +121,7 @@ impl Proxy {
             match self.start(&head, &mut body, &peer, &mut record).await {
                 Ok(started) => started,
                 Err(refusal) => {
+                    self.missed(&refusal, &record);
                     let reusable = inbound::drain(&mut body).await;
                     let answer = answer::refuse(&refusal, record, as_proxy);
                     return if reusable { answer } else { answer::closing(answer) };
@@ -141,7 +142,10 @@ impl Proxy {
             }
             match result {
                 Ok(received) => answer::pass(received, record),
-                Err(refusal) => answer::refuse(&refusal, record, as_proxy),
+                Err(refusal) => {
+                    this.missed(&refusal, &record);
+                    answer::refuse(&refusal, record, as_proxy)
+                }
             }
         });
         carried.await.unwrap_or_else(|Panicked| {

@@ -5,15 +5,18 @@
 //!    and only where `probe` is on. The rejection waits for the answer for 250 ms and no longer.
 //! 3. What is learned stays, whether anybody waited for it: of the key, the address, and incidents.
 
+mod ask;
+
 use std::sync::Arc;
 
 use crate::answer::{self, Received};
-use crate::call::Call;
-use crate::diagnose::{self, Diagnosis, Evidence, KeyEvidence, NonceEvidence};
+use crate::call::{Call, Identity};
+use crate::diagnose::{self, Diagnosis, Evidence, KeyEvidence, NonceEvidence, Report};
 use crate::health::{Rejected, Turned};
 use crate::nonce::{LaneView, Turn};
 use crate::observe::Record;
 use crate::proxy::Proxy;
+use crate::refusal::Refusal;
 use crate::roster::KeyRing;
 
 /// What a call was signed with.
@@ -57,8 +60,7 @@ impl Proxy {
             }
             return received;
         }
-        let evidence = self.evidence(&received, call, signed, record);
-        let diagnosis = diagnose::diagnose(&evidence, self.provider.rules());
+        let (evidence, diagnosis) = self.diagnosed(&received, call, signed, record).await;
         let received = answer::annotate(received, diagnosis, signed.map(|it| &it.ring.key), record);
         if let Some((Diagnosis { finding, .. }, report)) = received.diagnosis() {
             let rejected = Rejected {
@@ -73,6 +75,55 @@ impl Proxy {
             self.tell_turns(&self.health.rejected(&rejected, at));
         }
         received
+    }
+
+    /// The diagnosis, and what it was made of: after one question more, where that may settle it.
+    async fn diagnosed(
+        self: &Arc<Self>,
+        received: &Received,
+        call: &Call,
+        signed: Option<Signed<'_>>,
+        record: &Record,
+    ) -> (Evidence, Diagnosis) {
+        let rules = self.provider.rules();
+        let mut evidence = self.evidence(received, call, signed, record);
+        let diagnosis = diagnose::diagnose(&evidence, rules);
+        // The proxy's own errands ask nothing more: they may be such a question themselves.
+        let own = record.facts.identity == Some(Identity::Proxy);
+        let questions = diagnose::open_questions(&evidence, &diagnosis);
+        if own || questions.is_empty() {
+            return (evidence, diagnosis);
+        }
+        let ring = signed.map(|it| it.ring);
+        if !self.inquire(questions, ring, &mut evidence).await {
+            return (evidence, diagnosis);
+        }
+        let diagnosis = diagnose::diagnose(&evidence, rules);
+        (evidence, diagnosis)
+    }
+
+    /// Takes in that a call had no answer, or none that can be used.
+    pub(crate) fn missed(&self, refusal: &Refusal, record: &Record) {
+        let unanswered = matches!(
+            refusal,
+            Refusal::Send { .. } | Refusal::Truncated { .. } | Refusal::Redirect { .. }
+        );
+        let Some(operation) = record.facts.operation.as_ref().filter(|_| unanswered) else {
+            return;
+        };
+        let diagnosis = Diagnosis::from(refusal.finding());
+        let context = record.context();
+        let report = Report::new(&diagnosis, refusal.outcome(), &context).to_json();
+        let rejected = Rejected {
+            key: None,
+            operation,
+            cause: diagnosis.finding.cause,
+            request_id: record.facts.request_id,
+            status: refusal.status().as_u16(),
+            reason: None,
+            report: &report,
+        };
+        self.tell_turns(&self.health.rejected(&rejected, self.reading()));
     }
 
     fn tell_turns(&self, turns: &[Turned]) {
