@@ -301,6 +301,7 @@ impl Proxy {
             let Signed { wire, turn: held, nonce } = self.provider.sign(numbered, &ring.key);
             turn = held;
             record.facts.nonce = Some(nonce);
+            record.facts.payload = self.provider.payload(&wire);
             let asked = self.moment();
             turn.admission_mut().sent();
             let received = match self.send(wire, forwarded, turn.call(), record).await {

@@ -1,4 +1,5 @@
-//! What an operator tells a running proxy to do: freeze, thaw, reload. JSON in, JSON out.
+//! What an operator tells a running proxy to do: freeze, thaw, reload, and tell of recent requests. JSON
+//! in, JSON out.
 //!
 //! 1. Every command wants the operator token, on loopback too: any program on the machine reaches the
 //!    listener, and only the operator reads the state directory.
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Face;
+use super::{Face, requests};
 use crate::call::{ClientId, Freeze};
 use crate::emergency::Cancelled;
 use crate::freeze::{FreezeError, Frozen, Whom};
@@ -51,14 +52,18 @@ pub(crate) struct ThawOrder {
 
 /// A command that was not carried out.
 #[derive(Debug)]
-struct Refused {
+pub(super) struct Refused {
     status: StatusCode,
     error: String,
     hint: String,
 }
 
 impl Refused {
-    fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        error: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self { status, error: error.into(), hint: hint.into() }
     }
 }
@@ -68,7 +73,7 @@ pub(super) fn methods(path: &str) -> Option<&'static str> {
     match path {
         "/freeze" => Some("GET, POST"),
         "/thaw" | "/reload" => Some("POST"),
-        _ => None,
+        _ => requests::id(path).map(|_| "GET"),
     }
 }
 
@@ -110,6 +115,10 @@ async fn carry_out(
             "commands want the operator token",
             "send `Authorization: Bearer` and what the file `operator-token` in the state directory holds",
         ));
+    }
+    let asked = requests::id(path).filter(|_| request.method() == Method::GET);
+    if let Some(id) = asked {
+        return requests::told(face, id, request.uri().query());
     }
     match (request.method(), path) {
         (&Method::GET, "/freeze") => Ok(face.freezer.now().json()),

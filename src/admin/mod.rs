@@ -3,6 +3,7 @@
 //! Probes and metrics are open to every program on the machine. Commands want the operator token.
 
 mod command;
+mod requests;
 pub(crate) mod token;
 
 use std::sync::Arc;
@@ -85,7 +86,7 @@ impl Face {
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/livez /readyz /startupz /metrics, and /freeze /thaw /reload\n",
+                "/livez /readyz /startupz /metrics, and /freeze /thaw /reload /requests\n",
             ),
         }
     }

@@ -30,7 +30,7 @@ use crate::journal::{JournalLedger, StateDir};
 use crate::limit::Budgets;
 use crate::message;
 use crate::nonce::{Lane, ServerClock};
-use crate::observe::{Metrics, Observer};
+use crate::observe::{Metrics, Observer, Recent};
 use crate::process;
 use crate::provider::{Environment, Key, Routes};
 use crate::proxy::{Deadlines, Proxy};
@@ -99,7 +99,9 @@ pub(crate) async fn start(
     note_start(&trail, &config, &freezer);
     let metrics = Metrics::new(&trail);
     metrics.budgets(&budgets);
-    let observer = Arc::new(Observer { clock: Arc::clone(&clock), metrics, trail: trail.clone() });
+    let recent = Recent::default();
+    let observer =
+        Arc::new(Observer { clock: Arc::clone(&clock), metrics, trail: trail.clone(), recent });
     let (tasks, drained) = Tasks::new();
     let (stop, _) = watch::channel(false);
     let parts = Parts {

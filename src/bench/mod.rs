@@ -32,7 +32,7 @@ use crate::limit;
 use crate::nonce::{
     Keep, Keeping, Kept, Lane, Mode, Next, Nonce, Reading, ServerClock, Setting, Unit, Verdict,
 };
-use crate::observe::{Lines, Log, Metrics, Observer};
+use crate::observe::{Lines, Log, Metrics, Observer, Recent};
 use crate::policy::{
     self, Case, DayLimits, Destination, Grant, KeyFacts, OrderType, Orders, Quote, Side,
     TimeInForce,
@@ -455,7 +455,8 @@ impl Records {
     pub fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
         let trail = Trail::off();
-        let observer = Arc::new(Observer { clock, metrics: Metrics::new(&trail), trail });
+        let (metrics, recent) = (Metrics::new(&trail), Recent::default());
+        let observer = Arc::new(Observer { clock, metrics, trail, recent });
         Self { observer, key: KeyName::new("trading") }
     }
 

@@ -7,6 +7,7 @@
 
 mod cause;
 mod evidence;
+mod read;
 mod report;
 mod rules;
 mod splice;
@@ -16,8 +17,9 @@ pub(crate) use self::evidence::{
     Asked, Body, Change, ChangeKind, EgressEvidence, Evidence, Headers, KeyEvidence, Lately,
     NonceEvidence, Past, Probe, Said, SecretFile, StatusPage,
 };
+pub(crate) use self::read::{quoted, read_body};
 pub(crate) use self::report::{Context, Report, proxy_status};
-pub(crate) use self::splice::{annotate, quoted, read_body};
+pub(crate) use self::splice::annotate;
 
 use crate::call::words;
 

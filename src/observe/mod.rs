@@ -2,17 +2,19 @@
 //! audit trail and some counters of it. Lines and counters are functions of the record.
 //!
 //! A call that changes something has a second line in the trail: its intent, before its first byte.
+//! The records of the last hour are kept, for an operator who asks after one.
 
 mod audit;
 mod lines;
 mod log;
 mod metrics;
+mod recent;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use crate::call::{Call, ClientId, Identified, Identity, KeyName, OperationName, Orders, Outcome};
 use crate::clock::{Clock, Ulid};
@@ -30,6 +32,7 @@ pub(crate) use self::audit::Details;
 pub(crate) use self::lines::Lines;
 pub(crate) use self::log::Log;
 pub(crate) use self::metrics::Metrics;
+pub(crate) use self::recent::{KEPT, Recent};
 
 /// Takes in what happens.
 #[derive(Debug)]
@@ -37,6 +40,7 @@ pub(crate) struct Observer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) trail: Trail,
+    pub(crate) recent: Recent,
 }
 
 /// The line of a call that is about to change something.
@@ -95,6 +99,10 @@ pub(crate) struct Facts {
     pub(crate) order_id: Option<String>,
     pub(crate) client_order_id: Option<String>,
     pub(crate) details: Option<Box<Details>>,
+    /// The member `diagnosis` of the answer, as JSON.
+    pub(crate) report: Option<Arc<str>>,
+    /// What was signed last, as it went out.
+    pub(crate) payload: Option<HeaderValue>,
     // Whether it changes something, and whether the trail was told before.
     mutates: bool,
     intended: bool,
@@ -210,6 +218,11 @@ impl Record {
         self.facts.cause = Some(finding.cause.code());
     }
 
+    /// Takes in the member `diagnosis` of its answer, as JSON.
+    pub(crate) fn explained(&mut self, report: Arc<str>) {
+        self.facts.report = Some(report);
+    }
+
     /// From here on it may be sent: whoever drops the record does not know.
     pub(crate) fn detach(&mut self) {
         self.facts.outcome = Some(Outcome::Unknown);
@@ -244,6 +257,8 @@ impl Record {
             let now = self.observer.clock.wall();
             self.observer.trail.append(audit::line(&self.facts, Event::Request, now));
         }
+        // Last: the facts move.
+        self.observer.recent.keep(std::mem::take(&mut self.facts));
     }
 }
 

@@ -9,7 +9,7 @@ mod routes;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::call::{Call, KeyName, Operation, Orders, Outcome, words};
 use crate::diagnose::{Body, Rule};
@@ -178,6 +178,9 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
 
     /// Puts the credential on.
     fn sign(&self, numbered: Numbered, key: &Key) -> Signed;
+
+    /// What a request was signed over, as it goes out: base64 of JSON. `None`: it is not signed so.
+    fn payload(&self, wire: &Wire) -> Option<HeaderValue>;
 
     /// The question whose answer tells how a key's nonces count. It changes nothing.
     fn probe(&self, numbered: Numbered, key: &Key) -> Signed;

@@ -61,6 +61,15 @@ impl Details {
         (details != Self::default()).then(|| Box::new(details))
     }
 
+    /// How long its texts are together.
+    pub(super) fn weight(&self) -> usize {
+        let Self { account, symbol, side, kind, amount, price, .. } = self;
+        let Self { time_in_force, currency, notional, network, address, memo, .. } = self;
+        let money = [time_in_force, currency, notional, network, address, memo];
+        let texts = [account, symbol, side, kind, amount, price].into_iter().chain(money);
+        texts.flatten().map(String::len).sum()
+    }
+
     /// Takes in what an order was valued at.
     pub(super) fn worth(&mut self, share: &OrderShare) {
         if share.quote.is_empty() {

@@ -20,7 +20,7 @@ use crate::journal::log::Durability;
 use crate::journal::trail::{FOLDER, Lines, Trail, parts, verify};
 use crate::json::Object;
 use crate::limit;
-use crate::observe::{Metrics, Observer};
+use crate::observe::{Metrics, Observer, Recent};
 use crate::policy::{Case, Denial, Grant, KeyFacts, Mode, Orders, Permit, decide};
 use crate::refusal::Refusal;
 
@@ -257,7 +257,8 @@ async fn told(tell: impl FnOnce(&Arc<Observer>)) -> (Vec<serde_json::Value>, Str
     let trail = Trail::start(&dir, Durability::Group, clock.clone()).unwrap();
     trail.note("start", &[]);
     let metrics = Metrics::new(&trail);
-    let observer = Arc::new(Observer { clock, metrics, trail: trail.clone() });
+    let observer =
+        Arc::new(Observer { clock, metrics, trail: trail.clone(), recent: Recent::default() });
     tell(&observer);
     let metrics = observer.metrics.render();
     trail.close().await;
@@ -438,7 +439,8 @@ async fn nothing_is_sent_before_its_intent_is_written() {
     ended.clone().close().await;
     for (trail, is_written) in [(Trail::off(), true), (ended, false)] {
         let metrics = Metrics::new(&trail);
-        let observer = Arc::new(Observer { clock: clock.clone(), metrics, trail });
+        let observer =
+            Arc::new(Observer { clock: clock.clone(), metrics, trail, recent: Recent::default() });
         let mut record = observer.begin("POST", &Peer::at("127.0.0.1".parse().unwrap()));
         record.call(&order());
         let written = record.intend(&order()).written().await;

@@ -12,7 +12,7 @@ mod sign;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::sign::bench_sign;
 
@@ -102,6 +102,10 @@ impl Provider for Exchange {
 
     fn sign(&self, numbered: Numbered, key: &Key) -> Signed {
         sign::call(numbered, key)
+    }
+
+    fn payload(&self, wire: &Wire) -> Option<HeaderValue> {
+        wire.headers.get(&PAYLOAD).cloned()
     }
 
     fn probe(&self, numbered: Numbered, key: &Key) -> Signed {
