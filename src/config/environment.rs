@@ -117,7 +117,11 @@ fn upstream(around: &Around<'_>, report: &mut Report<'_>) -> Option<Upstream> {
         listen: listen.into_iter().map(Listen::Tcp).collect(),
         hosts: Vec::new(),
         timeout: Timeouts::default(),
+        probe: true,
+        status_page: None,
         bind: None,
+        expect: Vec::new(),
+        address_service: None,
         operations: Vec::new(),
     })
 }
