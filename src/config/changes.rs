@@ -76,10 +76,11 @@ fn is_same_listener(old: &Listen, new: &Listen) -> bool {
 }
 
 fn is_same_key(old: &Key, new: &Key) -> bool {
-    let Key { name, upstream, credential, nonce, unit, account } = old;
+    let Key { name, upstream, credential, source, nonce, unit, account } = old;
     *name == new.name
         && *upstream == new.upstream
         && credential.is_same(&new.credential)
+        && source.is_same(&new.source)
         && *nonce == new.nonce
         && *unit == new.unit
         && *account == new.account

@@ -11,6 +11,7 @@ mod check;
 pub(crate) mod edit;
 mod environment;
 mod file;
+mod key_source;
 mod listen;
 mod problem;
 mod read;
@@ -39,6 +40,7 @@ use crate::provider::{Environment, Provider};
 use crate::secret::{Credential, TokenHash};
 
 pub(crate) use self::changes::beyond_clients;
+pub(crate) use self::key_source::KeySource;
 pub(crate) use self::listen::{Listen, Tls, UnixSocket};
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::source::{Lookup, ProcessEnvironment};
@@ -184,6 +186,8 @@ pub(crate) struct Key {
     /// Its place in [`Config::upstreams`].
     pub(crate) upstream: usize,
     pub(crate) credential: Arc<Credential>,
+    /// Where that comes from.
+    pub(crate) source: KeySource,
     pub(crate) nonce: nonce::Setting,
     /// Only to override what was learned.
     pub(crate) unit: Option<nonce::Unit>,
