@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::call::{ClientId, KeyName};
-use crate::config::{self, ClientCredential, Config};
+use crate::config::{self, ClientCredential, Config, KeySource};
 use crate::inbound::Directory;
 use crate::journal::Damage;
 use crate::nonce::{Busy, Lane};
@@ -51,6 +51,8 @@ pub(crate) struct KeyRing {
     pub(crate) lane: Result<Arc<Lane>, Damage>,
     /// When the exchange was last asked which orders are open, in microseconds; nought: never.
     pub(crate) looked: AtomicU64,
+    /// Where the key and its secret can be read once more.
+    pub(crate) source: KeySource,
 }
 
 impl Roster {

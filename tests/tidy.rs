@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["config"],
     &["egress", "freeze", "inbound", "journal", "simulator"],
     &["refusal", "roster"],
-    &["observe", "quotes", "ready"],
+    &["observe", "outside", "quotes", "ready", "rotation"],
     &["answer"],
     &["proxy"],
     &["errand", "inquiry"],

@@ -338,8 +338,10 @@ impl Parts<'_> {
             });
             self.observer.metrics.key(&key.name);
             let (name, credential) = (key.name.clone(), Arc::clone(&key.credential));
+            let source = key.source.clone();
             let key = Key::new(name, key.account.clone(), credential);
-            rings.insert(index, Arc::new(KeyRing { key, lane, looked: AtomicU64::new(0) }));
+            let looked = AtomicU64::new(0);
+            rings.insert(index, Arc::new(KeyRing { key, lane, looked, source }));
         }
         Ok(rings)
     }

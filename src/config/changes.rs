@@ -39,7 +39,11 @@ fn is_same_upstream(old: &Upstream, new: &Upstream) -> bool {
         hosts,
         public,
         timeout,
+        probe,
+        status_page,
         bind,
+        expect,
+        address_service,
         operations: _,
     } = old;
     *name == new.name
@@ -52,7 +56,11 @@ fn is_same_upstream(old: &Upstream, new: &Upstream) -> bool {
         && *hosts == new.hosts
         && *public == new.public
         && *timeout == new.timeout
+        && *probe == new.probe
+        && *status_page == new.status_page
         && *bind == new.bind
+        && *expect == new.expect
+        && *address_service == new.address_service
 }
 
 /// Whether it would be bound alike. A certificate is read at the start, whatever its file says later.
@@ -68,10 +76,11 @@ fn is_same_listener(old: &Listen, new: &Listen) -> bool {
 }
 
 fn is_same_key(old: &Key, new: &Key) -> bool {
-    let Key { name, upstream, credential, nonce, unit, account } = old;
+    let Key { name, upstream, credential, source, nonce, unit, account } = old;
     *name == new.name
         && *upstream == new.upstream
         && credential.is_same(&new.credential)
+        && source.is_same(&new.source)
         && *nonce == new.nonce
         && *unit == new.unit
         && *account == new.account
@@ -117,6 +126,10 @@ scopes = [\"trader\"]
             ("127.0.0.1:2\"", "127.0.0.1:9\"", "upstreams"),
             ("127.0.0.1:3\"", "127.0.0.1:9\"", "upstreams"),
             ("\"5s\"", "\"6s\"", "upstreams"),
+            ("timeout", "probe = false\ntimeout", "upstreams"),
+            ("timeout", "status_page = \"https://a.example/\"\ntimeout", "upstreams"),
+            ("timeout", "egress = { expect = [\"10.0.0.1\"] }\ntimeout", "upstreams"),
+            ("timeout", "egress.address_service = \"https://a.example\"\ntimeout", "upstreams"),
             ("account-a", "account-b", "keys"),
             ("\"one\"", "\"two\"", "keys"),
             ("api_key", "nonce = \"time\"\napi_key", "keys"),

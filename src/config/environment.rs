@@ -9,6 +9,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::check::{self, Around};
 use super::file::Hidden;
+use super::key_source::{KeySource, Origin};
 use super::problem::{Problems, Report, Spot, closest};
 use super::source::{Lookup, Vault, filled, is_set};
 use super::words;
@@ -117,7 +118,11 @@ fn upstream(around: &Around<'_>, report: &mut Report<'_>) -> Option<Upstream> {
         listen: listen.into_iter().map(Listen::Tcp).collect(),
         hosts: Vec::new(),
         timeout: Timeouts::default(),
+        probe: true,
+        status_page: None,
         bind: None,
+        expect: Vec::new(),
+        address_service: None,
         operations: Vec::new(),
     })
 }
@@ -152,19 +157,29 @@ fn listen(around: &Around<'_>, report: &mut Report<'_>) -> Option<Vec<SocketAddr
 fn key(around: &Around<'_>, report: &mut Report<'_>) -> Option<Key> {
     let id = secret(KEY, around, report);
     let id = id.and_then(|text| check::check_key_text(text, &Spot::outside(KEY), report));
-    let secret = secret(SECRET, around, report);
+    let api_secret = secret(SECRET, around, report);
     let account =
         filled(around.vault.env, "GEMINID_ACCOUNT").map(|it| it.to_string_lossy().into_owned());
     let id = id?;
     check::check_account(&id, account.as_deref(), &Spot::outside("GEMINID_ACCOUNT"), report);
+    let credential = Arc::new(Credential::upstream(id.0.clone(), &api_secret?.secret()));
+    let source =
+        KeySource::new(origin(KEY, around), origin(SECRET, around), Arc::clone(&credential));
     Some(Key {
         name: KeyName::new("default"),
         upstream: 0,
-        credential: Arc::new(Credential::upstream(id.0.clone(), &secret?.secret())),
+        credential,
+        source,
         nonce: nonce::Setting::Auto,
         unit: None,
         account,
     })
+}
+
+/// Where `secret` takes it from.
+fn origin(name: &str, around: &Around<'_>) -> Origin {
+    let file = filled(around.vault.env, &format!("{name}_FILE"));
+    file.map_or_else(|| Origin::Variable(name.to_owned()), |path| Origin::File(path.into()))
 }
 
 /// `NAME`, or the file that `NAME_FILE` names.

@@ -51,6 +51,8 @@ tables! {
         hosts: Vec<Spanned<String>>,
         public: bool,
         timeout: Timeout,
+        probe: bool,
+        status_page: String,
         egress: Egress,
         rate: Rate,
     }
@@ -65,7 +67,13 @@ tables! {
         client_ca: String,
     }
     Timeout { connect: String, order: String, read: String, }
-    Egress { bind: String, proxy: String, expect: Vec<Spanned<String>>, enforce: bool, }
+    Egress {
+        bind: String,
+        proxy: String,
+        expect: Vec<Spanned<String>>,
+        enforce: bool,
+        address_service: String,
+    }
     Rate { public: String, private: String, max_wait: String, }
     Key {
         name: String,

@@ -11,6 +11,7 @@ mod check;
 pub(crate) mod edit;
 mod environment;
 mod file;
+mod key_source;
 mod listen;
 mod problem;
 mod read;
@@ -39,6 +40,7 @@ use crate::provider::{Environment, Provider};
 use crate::secret::{Credential, TokenHash};
 
 pub(crate) use self::changes::beyond_clients;
+pub(crate) use self::key_source::KeySource;
 pub(crate) use self::listen::{Listen, Tls, UnixSocket};
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::source::{Lookup, ProcessEnvironment};
@@ -116,8 +118,16 @@ pub(crate) struct Upstream {
     /// Whether public data is for everyone.
     pub(crate) public: bool,
     pub(crate) timeout: Timeouts,
+    /// Whether a question of our own may be asked after a rejection whose cause is open.
+    pub(crate) probe: bool,
+    /// Where the exchange tells of its incidents.
+    pub(crate) status_page: Option<Page>,
     /// The source address.
     pub(crate) bind: Option<IpAddr>,
+    /// The addresses in the keys' lists. Empty: nothing is expected.
+    pub(crate) expect: Vec<IpAddr>,
+    /// What tells which address it is asked from.
+    pub(crate) address_service: Option<Page>,
     /// Endpoints newer than this release.
     pub(crate) operations: Vec<Arc<Operation>>,
 }
@@ -136,6 +146,21 @@ impl Endpoint {
     fn new(host: String, port: u16) -> Self {
         let authority = if port == 443 { host.clone() } else { format!("{host}:{port}") };
         Self { host, port, authority }
+    }
+}
+
+/// A public page of somebody else's that is asked without any credential.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Page {
+    pub(crate) endpoint: Endpoint,
+    /// With its query; at least `/`.
+    pub(crate) path: String,
+}
+
+impl Page {
+    /// Whether it is on this machine, as beside a simulator.
+    pub(crate) fn is_loopback(&self) -> bool {
+        words::is_loopback_host(&self.endpoint.host)
     }
 }
 
@@ -161,6 +186,8 @@ pub(crate) struct Key {
     /// Its place in [`Config::upstreams`].
     pub(crate) upstream: usize,
     pub(crate) credential: Arc<Credential>,
+    /// Where that comes from.
+    pub(crate) source: KeySource,
     pub(crate) nonce: nonce::Setting,
     /// Only to override what was learned.
     pub(crate) unit: Option<nonce::Unit>,

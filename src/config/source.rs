@@ -79,6 +79,11 @@ impl Missing {
         Self { message: message.into(), hint: hint.into() }
     }
 
+    /// What is wrong, without what to do.
+    pub(super) fn into_words(self) -> String {
+        self.message
+    }
+
     pub(super) fn tell(self, spot: &Spot, report: &mut Report<'_>) {
         report.problem(spot, self.message, self.hint);
     }
@@ -257,7 +262,12 @@ impl Vault<'_> {
         Ok(())
     }
 
-    fn systemd(self, name: &str, spot: &Spot, report: &mut Report<'_>) -> Result<Hidden, Missing> {
+    pub(super) fn systemd(
+        self,
+        name: &str,
+        spot: &Spot,
+        report: &mut Report<'_>,
+    ) -> Result<Hidden, Missing> {
         if name.is_empty() || name.contains('/') || name.starts_with('.') {
             let hint = "NAME of LoadCredential=NAME:/path in the unit";
             return Err(Missing::new("a systemd credential is named without a path", hint));

@@ -182,6 +182,27 @@ pub(super) fn wss(text: &str) -> Result<(String, u16), Misread> {
     origin(text, "wss")
 }
 
+/// The host, the port and the path of a page, `https://host[:port]/path`.
+pub(super) fn page(text: &str) -> Result<(String, u16, String), Misread> {
+    const SCHEME: usize = "https://".len();
+    // The text is not repeated: it may hold a password.
+    let no = |why: &str| Misread::new(why, "https://host/path");
+    let authority = text.bytes().skip(SCHEME).position(|it| b"/?#".contains(&it));
+    let (origin, path) = match authority.and_then(|it| text.split_at_checked(SCHEME + it)) {
+        Some((origin, path)) => (origin, path),
+        None => (text, "/"),
+    };
+    let (host, port) = https(origin)?;
+    if path.contains('#') {
+        return Err(no("has a part that is not sent"));
+    }
+    let plain = path.starts_with('/') && path.bytes().all(|it| it.is_ascii_graphic());
+    if !plain || http::uri::PathAndQuery::try_from(path).is_err() {
+        return Err(no("its path has a character that no path has"));
+    }
+    Ok((host, port, path.to_owned()))
+}
+
 fn origin(text: &str, scheme: &str) -> Result<(String, u16), Misread> {
     // The text is not repeated: it may hold a password.
     let shape = || format!("{scheme}://host or {scheme}://host:port");

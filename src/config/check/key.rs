@@ -7,9 +7,10 @@ use toml::Spanned;
 use super::upstream::Draft;
 use super::{Around, Kind, one_of, word};
 use crate::call::KeyName;
-use crate::config::Key;
 use crate::config::file::{self, Hidden, TextOr};
+use crate::config::key_source::Origin;
 use crate::config::problem::{Report, Spot};
+use crate::config::{Key, KeySource};
 use crate::nonce;
 use crate::provider::Environment;
 use crate::secret::Credential;
@@ -71,10 +72,18 @@ pub(super) fn check(
     };
     let id = id?;
     check_account(&id, account, &at, report);
+    let credential = Arc::new(Credential::upstream(id.0.clone(), &secret?.secret()));
+    let origin = |typed: &Option<Spanned<TextOr<file::Source>>>| {
+        let typed = typed.as_ref();
+        typed.map_or(Origin::Fixed, |it| Origin::of(it.get_ref(), around.vault.base))
+    };
+    let source =
+        KeySource::new(origin(&table.api_key), origin(&table.api_secret), Arc::clone(&credential));
     Some(Key {
         name: KeyName::new(name),
         upstream: upstream?,
-        credential: Arc::new(Credential::upstream(id.0.clone(), &secret?.secret())),
+        credential,
+        source,
         nonce: nonce.unwrap_or(nonce::Setting::Auto),
         unit,
         account: account.map(str::to_owned),

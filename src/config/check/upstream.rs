@@ -15,7 +15,7 @@ use crate::call::Operation;
 use crate::config::file;
 use crate::config::problem::{Report, Spot};
 use crate::config::source::read_plain;
-use crate::config::{Endpoint, Timeouts, Upstream, words};
+use crate::config::{Endpoint, Page, Timeouts, Upstream, words};
 use crate::provider::{self, Environment, Provider};
 
 /// An entry's place among the others.
@@ -84,7 +84,8 @@ pub(super) fn check(
     let mut sites = listen::check(table, place, around, report);
     let hosts = check_hosts(table, spot, report);
     let timeout = check_timeout(table.timeout.as_ref(), spot, report);
-    let bind = check_egress(table.egress.as_ref(), spot, report);
+    let status_page = check_page(table.status_page.as_ref(), "status_page", spot, report);
+    let (bind, expect, address_service) = check_egress(table.egress.as_ref(), spot, report);
     check_rate(table.rate.as_ref(), spot, report);
     let local = sites.is_local();
     let whole = |(((provider, environment), rest), listen)| Upstream {
@@ -97,7 +98,11 @@ pub(super) fn check(
         hosts,
         public: table.public.as_ref().map_or(local, |it| *it.get_ref()),
         timeout,
+        probe: table.probe.as_ref().is_none_or(|it| *it.get_ref()),
+        status_page,
         bind,
+        expect,
+        address_service,
         operations: Vec::new(),
     };
     let whole = provider.zip(environment).zip(rest).zip(sites.whole.take()).map(whole);
@@ -222,31 +227,50 @@ fn check_timeout(
     }
 }
 
+/// The source address, the addresses in the keys' lists, and what tells which one is seen.
 fn check_egress(
     typed: Option<&Spanned<file::Egress>>,
     spot: &Spot,
     report: &mut Report<'_>,
-) -> Option<IpAddr> {
-    let typed = typed?;
-    let file::Egress { bind, proxy, expect, enforce } = typed.get_ref();
+) -> (Option<IpAddr>, Vec<IpAddr>, Option<Page>) {
+    let Some(typed) = typed else { return (None, Vec::new(), None) };
+    let file::Egress { bind, proxy, expect, enforce, address_service } = typed.get_ref();
     let spot = spot.field("egress", typed);
     if let Some(proxy) = proxy {
         let at = spot.field("proxy", proxy);
         read(words::egress_proxy(proxy.get_ref()), &at, report);
         report.not_enforced(&at);
     }
-    if let Some(expect) = expect {
+    let expected = expect.as_ref().map_or_else(Vec::new, |expect| {
         let at = spot.field("expect", expect);
-        report.not_enforced(&at);
-        for (index, it) in expect.get_ref().iter().enumerate() {
-            read(words::ip_address(it.get_ref()), &at.item(index, it), report);
-        }
-    }
+        let each = expect.get_ref().iter().enumerate();
+        each.filter_map(|(index, it)| {
+            let ip = read(words::ip_address(it.get_ref()), &at.item(index, it), report)?;
+            Some(ip.to_canonical())
+        })
+        .collect()
+    });
     if let Some(enforce) = enforce.as_ref().filter(|it| *it.get_ref()) {
         report.not_enforced(&spot.field("enforce", enforce));
     }
-    let bind = bind.as_ref()?;
-    read(words::ip_address(bind.get_ref()), &spot.field("bind", bind), report)
+    let bind = bind.as_ref().and_then(|bind| {
+        read(words::ip_address(bind.get_ref()), &spot.field("bind", bind), report)
+    });
+    let service = check_page(address_service.as_ref(), "address_service", &spot, report);
+    (bind, expected, service)
+}
+
+/// A page that is asked without any credential: anybody's will do.
+fn check_page(
+    typed: Option<&Spanned<String>>,
+    field: &str,
+    spot: &Spot,
+    report: &mut Report<'_>,
+) -> Option<Page> {
+    let typed = typed?;
+    let at = spot.field(field, typed);
+    let (host, port, path) = read(words::page(typed.get_ref()), &at, report)?;
+    Some(Page { endpoint: Endpoint::new(host, port), path })
 }
 
 fn check_rate(typed: Option<&Spanned<file::Rate>>, spot: &Spot, report: &mut Report<'_>) {

@@ -18,13 +18,13 @@ use super::{Config, Listen, Lookup, Overrides, Problems, Upstream, parse};
 use crate::clock::UnixMicros;
 
 /// Recognisable in anything that must not show it.
-const PLANTED: &str = "hunter2-planted";
+pub(super) const PLANTED: &str = "hunter2-planted";
 
 /// 2026-11-21.
-const NOW: UnixMicros = UnixMicros(1_795_219_200_000_000);
+pub(super) const NOW: UnixMicros = UnixMicros(1_795_219_200_000_000);
 
 #[derive(Default)]
-struct Variables(BTreeMap<String, OsString>);
+pub(super) struct Variables(BTreeMap<String, OsString>);
 
 impl Lookup for Variables {
     fn var(&self, name: &str) -> Option<OsString> {
@@ -32,7 +32,7 @@ impl Lookup for Variables {
     }
 }
 
-fn variables<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Variables {
+pub(super) fn variables<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Variables {
     Variables(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
 }
 
@@ -124,10 +124,10 @@ fn listeners(upstream: &Upstream) -> Vec<String> {
 }
 
 /// A folder that goes away with the test.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target"))
             .join(format!("config-{}", crate::clock::Ulid::new(NOW).as_str()));
         std::fs::create_dir_all(&path).unwrap();
@@ -136,7 +136,7 @@ impl Folder {
         folder
     }
 
-    fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+    pub(super) fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.0.join(name);
         let parent = path.parent().unwrap();
@@ -148,7 +148,7 @@ impl Folder {
         path
     }
 
-    fn mode(&self, name: &str, mode: u32) {
+    pub(super) fn mode(&self, name: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt as _;
         let permissions = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(self.0.join(name), permissions).unwrap();

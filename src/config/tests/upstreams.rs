@@ -149,15 +149,8 @@ fn timeouts_egress_and_rates() {
         ],
     );
     upstream(
-        "egress.expect = [\"1.2.3.4\"]",
-        &["2: upstreams[0].egress.expect: `expect` is not enforced"],
-    );
-    upstream(
-        "egress.expect = [\"1.2.3\"]",
-        &[
-            "2: upstreams[0].egress.expect: `expect` is not enforced",
-            "2: upstreams[0].egress.expect[0]: `1.2.3` is no IP",
-        ],
+        "egress.expect = [\"1.2.3.4\", \"1.2.3\"]",
+        &["2: upstreams[0].egress.expect[1]: `1.2.3` is no IP"],
     );
     upstream(
         "egress.enforce = true",
@@ -183,6 +176,49 @@ fn timeouts_egress_and_rates() {
             "2: upstreams[0].rate.max_wait: `max_wait` is not enforced",
         ],
     );
+}
+
+#[test]
+fn questions_of_our_own() {
+    let bare = accept("[[upstreams]]\n").upstreams.remove(0);
+    assert!(bare.probe && bare.expect.is_empty());
+    assert_eq!((bare.status_page, bare.address_service), (None, None));
+    assert!(!accept("[[upstreams]]\nprobe = false\n").upstreams[0].probe);
+    let told = accept(
+        "[[upstreams]]\nstatus_page = \"https://Status.example/api/v2/status.json?a=B\"\n\
+         egress = { expect = [\"203.0.113.7\", \"::ffff:10.0.0.1\"], address_service = \"https://[::1]:8443\" }\n",
+    );
+    let told = &told.upstreams[0];
+    let expected: Vec<String> = told.expect.iter().map(ToString::to_string).collect();
+    assert_eq!(expected, ["203.0.113.7", "10.0.0.1"]);
+    let page = told.status_page.as_ref().unwrap();
+    assert_eq!(page.endpoint.authority, "status.example");
+    assert_eq!((page.path.as_str(), page.is_loopback()), ("/api/v2/status.json?a=B", false));
+    let service = told.address_service.as_ref().unwrap();
+    assert_eq!(service.endpoint.authority, "[::1]:8443");
+    assert_eq!((service.path.as_str(), service.is_loopback()), ("/", true));
+    for (url, why) in [
+        ("http://a.example/", "must begin with https://"),
+        ("https:/a", "must begin with https://"),
+        ("", "must begin with https://"),
+        ("https://", "its host is no host name"),
+        ("https://me:hunter2-planted@a.example/", "has more than a host and a port"),
+        ("https://a.example:0/", "its port is no number"),
+        ("https://a.example/b c", "its path has a character"),
+        ("https://a.example/ü", "its path has a character"),
+        ("https://a.example?b", "its path has a character"),
+        ("https://a.example/b#c", "has a part that is not sent"),
+    ] {
+        upstream(
+            &format!("status_page = \"{url}\""),
+            &[&format!("2: upstreams[0].status_page: {why}")],
+        );
+        upstream(
+            &format!("egress.address_service = \"{url}\""),
+            &[&format!("2: upstreams[0].egress.address_service: {why}")],
+        );
+    }
+    upstream("probe = \"no\"", &["2: upstreams[0].probe: this is a string"]);
 }
 
 #[track_caller]
