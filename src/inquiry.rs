@@ -64,7 +64,7 @@ impl Proxy {
             let rejected = Rejected {
                 key,
                 operation,
-                cause: finding.cause,
+                finding,
                 request_id: record.facts.request_id,
                 status: evidence.status,
                 reason: evidence.reason(),
@@ -75,9 +75,9 @@ impl Proxy {
         received
     }
 
-    fn tell_turns(&self, turns: &[Turned]) {
+    pub(crate) fn tell_turns(&self, turns: &[Turned]) {
         for turned in turns {
-            tracing::warn!(?turned, "health");
+            self.observer.turned(turned);
         }
     }
 

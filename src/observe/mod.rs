@@ -7,6 +7,7 @@ mod audit;
 mod lines;
 mod log;
 mod metrics;
+mod turned;
 
 use std::borrow::Cow;
 use std::sync::Arc;
