@@ -87,10 +87,12 @@ impl Proxy {
     ) -> Result<Received, Refusal> {
         let admission = limit::free(policy::own(call)?);
         let lane = ring.lane()?;
+        let pass = self.health.gate(ring.name(), self.clock.monotonic())?;
         self.ready.wait().await?;
         // To take risk back is not held up by a disk: the line comes when it can.
         drop(record.intend(admission.call()));
         let turn = self.turn(lane, admission, record).await?;
+        pass.used(self.clock.monotonic())?;
         record.detach();
         let (received, turn) =
             self.carry_out_signed(turn, ring, None, &HeaderMap::new(), record).await?;

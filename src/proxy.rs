@@ -170,12 +170,14 @@ impl Proxy {
             None => Go::Unsigned(Box::new(admission)),
             Some(Signer { ring, who, intent }) => {
                 let lane = ring.lane()?;
+                let pass = self.health.gate(ring.name(), self.clock.monotonic())?;
                 self.ready.wait().await?;
                 // Before its turn: a disk that is slow for an order holds up nobody's cancel.
                 recorded(&intent, &admission).await?;
                 let turn = self.turn(lane, admission, record).await?;
                 // Who was frozen while it waited goes no further.
                 self.still_thawed(&who, turn.call(), record)?;
+                pass.used(self.clock.monotonic())?;
                 Go::Signed(Box::new(turn), ring, who)
             }
         };

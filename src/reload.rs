@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::call::ClientId;
 use crate::config::{self, Config, Overrides, Problems};
+use crate::diagnose::ChangeKind;
 use crate::observe::Observer;
 use crate::proxy::Proxy;
 use crate::roster::{self, Rings, Roster};
@@ -109,7 +110,10 @@ impl Reload {
         let rosters =
             self.served.iter().map(|(proxy, rings)| (proxy, Arc::new(Roster::of(&config, rings))));
         for (proxy, roster) in rosters.collect::<Vec<_>>() {
+            let (before, after) = (proxy.roster(), Arc::clone(&roster.version));
             proxy.enlist(roster);
+            let detail = format!("policy {} → {after}", before.version);
+            proxy.health.changed(ChangeKind::Reload, detail, proxy.clock.monotonic());
         }
         let clients = config.clients.iter().map(|it| it.id.clone()).collect();
         let warnings = config.warnings;

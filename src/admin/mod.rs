@@ -1,8 +1,9 @@
 //! The admin listener: probes, metrics and commands. Loopback only, and never a browser's foreign page.
 //!
-//! Probes and metrics are open to every program on the machine. Commands want the operator token.
+//! Probes, metrics and incidents are open to every program on the machine. Commands want the operator token.
 
 mod command;
+mod incidents;
 mod requests;
 pub(crate) mod token;
 
@@ -80,13 +81,15 @@ impl Face {
             ),
             "/metrics" => {
                 self.count_frozen();
+                self.look_at_keys();
                 let mut response = text(StatusCode::OK, self.observer.metrics.render());
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS));
                 response
             }
+            "/incidents" => incidents::answer(&self.proxies),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/livez /readyz /startupz /metrics, and /freeze /thaw /reload /requests\n",
+                "/livez /readyz /startupz /metrics /incidents, and /freeze /thaw /reload /requests\n",
             ),
         }
     }
@@ -99,6 +102,16 @@ impl Face {
             let clients = rosters.iter().flat_map(|it| &it.clients);
             let n_clients = clients.filter(|it| frozen.of(&it.id) == level).count();
             self.observer.metrics.frozen(level, n_clients);
+        }
+    }
+
+    /// How each key is, and that what was silent for an hour is over.
+    fn look_at_keys(&self) {
+        for proxy in &self.proxies {
+            proxy.tell_turns(&proxy.health.settle(proxy.reading()));
+            for (key, condition) in proxy.health.conditions() {
+                self.observer.metrics.condition(&key, condition);
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use crate::admin::{
 };
 use crate::clock::Clock;
 use crate::config::{self, Audit, Config, Overrides};
+use crate::diagnose::ChangeKind;
 use crate::egress::{Arriving, Destination, Egress};
 use crate::freeze::Freezer;
 use crate::health::Health;
@@ -184,6 +185,11 @@ fn note_start(trail: &Trail, config: &Config, freezer: &Freezer) {
     trail.note("start", &fields.into_iter().chain(frozen).collect::<Vec<_>>());
 }
 
+/// The start, as a change that what comes after it may have to do with.
+fn start_of(proxy: &Proxy) -> String {
+    format!("geminid {} with policy {}", env!("CARGO_PKG_VERSION"), proxy.roster().version)
+}
+
 /// Where all that happens is told for good, as far as the operator wants it.
 fn trail(config: &Config, clock: &Arc<dyn Clock>) -> Result<Trail, StartError> {
     let durability = match config.audit {
@@ -293,6 +299,8 @@ impl Parts<'_> {
         let mut served = Served::default();
         for ((upstream, rings), clock) in self.config.upstreams.iter().zip(rings).zip(clocks) {
             let proxy = Arc::new(self.proxy(upstream, rings, clock, tasks.clone())?);
+            let (detail, now) = (start_of(&proxy), self.clock.monotonic());
+            proxy.health.changed(ChangeKind::Start, detail, now);
             served.lanes.extend(lanes_of(rings).map(|lane| tend(lane, &proxy)));
             for listen in &upstream.listen {
                 let listener = Listener::open(listen).await?;
@@ -374,7 +382,7 @@ impl Parts<'_> {
             egress,
             egress_ip: upstream.bind.map(|it| it.to_string().into()),
             deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },
-            health: Health::default(),
+            health: Health::of(rings.values().map(|it| it.name())),
             server_clock,
             ready: Arc::new(Ready::new(lanes_of(rings).count())),
             clock: Arc::clone(&self.clock),

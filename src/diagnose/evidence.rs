@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Cause;
-use crate::call::StopCause;
+use crate::call::{StopCause, words};
 
 /// What is known of one rejected call.
 #[derive(Clone, Debug, Default)]
@@ -157,16 +157,17 @@ pub(crate) struct Change {
     pub(crate) detail: String,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ChangeKind {
-    /// geminid was started.
-    Start,
-    /// The clients of the configuration were taken up anew.
-    Reload,
-    /// A key's secret was taken up anew.
-    Secret,
-    /// The address that requests leave from.
-    Egress,
+words! {
+    ChangeKind {
+        /// geminid was started.
+        Start = "start",
+        /// The clients of the configuration were taken up anew.
+        Reload = "reload",
+        /// A key's secret was taken up anew.
+        Secret = "secret",
+        /// The address that requests leave from.
+        Egress = "egress",
+    }
 }
 
 /// What the exchange's page of incidents says, where one is configured.

@@ -66,7 +66,7 @@ impl Proxy {
             let rejected = Rejected {
                 key,
                 operation,
-                cause: finding.cause,
+                finding,
                 request_id: record.facts.request_id,
                 status: evidence.status,
                 reason: evidence.reason(),
@@ -126,9 +126,9 @@ impl Proxy {
         self.tell_turns(&self.health.rejected(&rejected, self.reading()));
     }
 
-    fn tell_turns(&self, turns: &[Turned]) {
+    pub(crate) fn tell_turns(&self, turns: &[Turned]) {
         for turned in turns {
-            tracing::warn!(?turned, "health");
+            self.observer.turned(turned);
         }
     }
 

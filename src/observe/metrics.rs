@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 
 use super::Facts;
 use crate::call::{ClientId, Freeze, KeyName, OperationName};
+use crate::health::Condition;
 use crate::journal::trail::Trail;
 use crate::limit::Budgets;
 
@@ -36,6 +37,9 @@ pub(crate) struct Metrics {
     reloads: Family<Reload, Counter>,
     would_refuse: Family<WouldRefuse, Counter>,
     mutations: Family<Mutation, Counter>,
+    incidents: Family<OfCause, Counter>,
+    incidents_open: Family<Incident, Gauge>,
+    key_state: Family<KeyState, Gauge>,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -76,6 +80,24 @@ struct Reload {
 struct WouldRefuse {
     client: Option<ClientId>,
     cause: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfCause {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Incident {
+    cause: &'static str,
+    /// `None`: of the address that requests leave from.
+    key: Option<KeyName>,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct KeyState {
+    key: KeyName,
+    state: &'static str,
 }
 
 /// Requests that changed something, or may have.
@@ -145,6 +167,9 @@ impl Metrics {
             reloads: Family::default(),
             would_refuse: Family::default(),
             mutations: Family::default(),
+            incidents: Family::default(),
+            incidents_open: Family::default(),
+            key_state: Family::default(),
         };
         {
             let mut to = metrics.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,6 +189,11 @@ impl Metrics {
             to.register("would_refuse", help, metrics.would_refuse.clone());
             let help = "Sent requests that change something, by what the audit trail has of them";
             to.register("audit_mutating_requests", help, metrics.mutations.clone());
+            to.register("incidents", "Incidents opened, by cause", metrics.incidents.clone());
+            let help = "Incidents that are open; without a key, of the address";
+            to.register("incidents_open", help, metrics.incidents_open.clone());
+            let help = "1 for the state that a key is in, 0 for the others";
+            to.register("key_state", help, metrics.key_state.clone());
             if trail.is_on() {
                 to.register_collector(Box::new(Visibility(trail.clone())));
             }
@@ -228,6 +258,25 @@ impl Metrics {
     /// A reload ended so.
     pub(crate) fn reloaded(&self, result: &'static str) {
         self.reloads.get_or_create(&Reload { result }).inc();
+    }
+
+    /// An incident began.
+    pub(crate) fn opened(&self, cause: &'static str, key: Option<&KeyName>) {
+        self.incidents.get_or_create(&OfCause { cause }).inc();
+        self.incidents_open.get_or_create(&Incident { cause, key: key.cloned() }).inc();
+    }
+
+    /// An incident is over.
+    pub(crate) fn closed(&self, cause: &'static str, key: Option<&KeyName>) {
+        self.incidents_open.get_or_create(&Incident { cause, key: key.cloned() }).dec();
+    }
+
+    /// A key is in this state.
+    pub(crate) fn condition(&self, key: &KeyName, condition: Condition) {
+        for state in Condition::ALL {
+            let (key, is_it) = (key.clone(), i64::from(*state == condition));
+            self.key_state.get_or_create(&KeyState { key, state: state.as_str() }).set(is_it);
+        }
     }
 
     /// The text that a scrape reads.

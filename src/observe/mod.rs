@@ -9,6 +9,7 @@ mod lines;
 mod log;
 mod metrics;
 mod recent;
+mod turned;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use http::StatusCode;
 use crate::call::{Outcome, StopCause};
 use crate::diagnose::{By, Cause, Confidence, DecidedBy, Finding, Fix, Retry};
 use crate::egress::{SendError, SendFault, Sent};
+use crate::health::Quarantined;
 use crate::inbound::{BadHead, Misdirected, Unheard, Unidentified, Unread};
 use crate::journal::trail::TrailFault;
 use crate::limit::Spent;
@@ -43,6 +44,8 @@ pub(crate) enum Refusal {
     Denied(#[from] Denial),
     #[error(transparent)]
     Spent(#[from] Spent),
+    #[error(transparent)]
+    Quarantined(#[from] Quarantined),
     #[error(transparent)]
     Busy(#[from] Busy),
     #[error("no turn for this key within {} s", .0.as_secs())]
@@ -102,6 +105,7 @@ impl Refusal {
             | Self::Upgrade
             | Self::Replay
             | Self::Denied(_)
+            | Self::Quarantined(_)
             | Self::Busy(_)
             | Self::LaneBusy(_)
             | Self::NoClock
@@ -128,7 +132,12 @@ impl Refusal {
             confidence: Confidence::Certain,
             line: words.clone(),
             evidence: vec![words],
-            fix: vec![Fix::new(By::Operator, fix)],
+            // Of a key that is set aside: what would put right the cause that put it there.
+            fix: if let Self::Quarantined(it) = self {
+                it.fix.clone()
+            } else {
+                vec![Fix::new(By::Operator, fix)]
+            },
             resolution: if retry == Retry::AfterFix { "immediate" } else { "by itself" },
             retry,
         }
@@ -157,6 +166,7 @@ impl Refusal {
             },
             Self::Denied(it) => denied::answered(it),
             Self::Spent(it) => spent::answered(it),
+            Self::Quarantined(it) => set_aside(it),
             Self::Busy(it) => busy(it),
             Self::NoClock => clock_untrusted(),
             Self::LaneBusy(_) => not_now(
@@ -321,6 +331,19 @@ fn unreadable(it: &Unreadable) -> Answered {
             "sign the path that is called; a base URL of the bot that ends in a path is the usual cause",
         ),
     }
+}
+
+/// In the words in which the exchange last refused the key, so that a library raises what it would have
+/// raised. Nothing was sent: it is a 4xx, whatever that was.
+fn set_aside(it: &Quarantined) -> Answered {
+    let reason = match it.reason.as_deref() {
+        Some("InvalidSignature") => Some("InvalidSignature"),
+        Some(_) => Some("InvalidApiKey"),
+        None => None,
+    };
+    let status = if (400..500).contains(&it.status) { it.status } else { 403 };
+    let (cause, retry) = (Cause::KeyQuarantined, Retry::After(it.seconds()));
+    Answered { status, cause, reason, retry, fix: "" }
 }
 
 fn busy(it: &Busy) -> Answered {

@@ -1,0 +1,162 @@
+//! When an incident opens, and what closes it.
+
+use super::*;
+
+#[test]
+fn two_within_five_minutes_open_one() {
+    let mut desk = Desk::open();
+    assert_eq!(desk.rejected("new_order", Cause::KeyRoleMissing), "");
+    desk.later(299);
+    assert_eq!(desk.rejected("cancel", Cause::KeyRoleMissing), "opened key-role-missing k");
+    assert_eq!(desk.rejected("new_order", Cause::KeyRoleMissing), "", "told once");
+    let open = desk.overview().open;
+    assert_eq!((open.len(), open[0].n_rejected, open[0].lasted.as_secs()), (1, 3, 299));
+    assert_eq!(open[0].operations, [operation("new_order"), operation("cancel")]);
+    assert_eq!((&*open[0].line, &*open[0].report), ("it is key-role-missing", r#"{"cause":"x"}"#));
+    assert_eq!(open[0].fix.as_ref().unwrap().text, "mend key-role-missing");
+}
+
+#[test]
+fn too_late_of_another_cause_or_with_a_success_between_is_none() {
+    let mut desk = Desk::open();
+    desk.rejected("new_order", Cause::KeyRoleMissing);
+    desk.later(300);
+    assert_eq!(desk.rejected("new_order", Cause::KeyRoleMissing), "");
+    assert_eq!(desk.rejected("new_order", Cause::AccountRestricted), "");
+    assert_eq!(desk.rejected("l/new_order", Cause::KeyRoleMissing), "", "another key");
+    assert_eq!(desk.worked("new_order"), "");
+    assert_eq!(desk.rejected("new_order", Cause::KeyRoleMissing), "");
+    assert!(desk.overview().open.is_empty());
+    // Another operation proves nothing.
+    desk.worked("balances");
+    assert_eq!(desk.rejected("new_order", Cause::KeyRoleMissing), "opened key-role-missing k");
+}
+
+/// What each cause is counted against, and which later success or rejection closes it.
+#[test]
+fn what_closes_what() {
+    use Cause as C;
+    let causes = [
+        // Cause, whose, and whether it is closed by: the operation, another of the key, public data,
+        // another key, a rejection that shows the key is known.
+        (C::KeyUnknown, "k", [true, true, false, false, true]),
+        (C::SignatureWrong, "k", [true, true, false, false, true]),
+        (C::KeyIpNotTrusted, "k", [true, true, false, false, false]),
+        (C::NonceClock, "k", [true, true, false, false, false]),
+        (C::HeadersMissing, "k", [true, true, false, false, false]),
+        (C::KeyRoleMissing, "k", [true, false, false, false, false]),
+        (C::TermsNotAccepted, "k", [true, false, false, false, false]),
+        (C::Unexplained, "k", [true, false, false, false, false]),
+        (C::Maintenance, "address", [true, false, false, false, false]),
+        (C::EdgeBlocked, "address", [true, true, true, true, true]),
+        (C::UpstreamTimeout, "address", [true, true, true, true, true]),
+    ];
+    for (cause, whose, closes) in causes {
+        for (n, closes) in closes.into_iter().enumerate() {
+            let mut desk = Desk::open();
+            desk.rejected("new_order", cause);
+            let opened = desk.rejected("new_order", cause);
+            assert_eq!(opened, format!("opened {} {whose}", cause.code()));
+            let turned = match n {
+                0 => desk.worked("new_order"),
+                1 => desk.worked("balances"),
+                2 => desk.worked("/symbols"),
+                3 => desk.worked("l/balances"),
+                _ => desk.rejected("new_order", C::AccountTypeWrong),
+            };
+            let closed = format!("closed {} {whose} ", cause.code());
+            assert_eq!(turned.starts_with(&closed), closes, "{cause:?} {n}: {turned}");
+            let Overview { open, closed, .. } = desk.overview();
+            assert_eq!((open.len(), closed.len()), (usize::from(!closes), usize::from(closes)));
+        }
+    }
+}
+
+#[test]
+fn rejections_of_unsigned_calls_are_the_addresss() {
+    let mut desk = Desk::open();
+    for cause in [Cause::RateLimited, Cause::RegionRestricted, Cause::Unexplained] {
+        desk.rejected("/symbols", cause);
+        let opened = desk.rejected("/symbols", cause);
+        assert_eq!(opened, format!("opened {} address", cause.code()));
+    }
+    let closed = "closed rate-limited address accepted";
+    assert_eq!(desk.worked("k/balances"), closed, "the others are of the operation");
+}
+
+#[test]
+fn all_operations_that_were_tried_lately_must_work() {
+    let mut desk = Desk::open();
+    desk.rejected("cancel_all", Cause::KeyRoleMissing);
+    desk.later(200);
+    desk.rejected("new_order", Cause::KeyRoleMissing);
+    desk.rejected("balances", Cause::KeyRoleMissing);
+    assert_eq!(desk.worked("new_order"), "");
+    desk.later(99);
+    assert_eq!(desk.worked("balances"), "", "cancel_all was rejected 299 s ago");
+    desk.later(1);
+    assert_eq!(desk.worked("balances"), "closed key-role-missing k operation");
+}
+
+#[test]
+fn an_hour_of_silence_closes() {
+    let mut desk = Desk::open();
+    desk.rejected("new_order", Cause::KeyRoleMissing);
+    desk.rejected("new_order", Cause::KeyRoleMissing);
+    desk.later(3_599);
+    assert!(desk.health.settle(at(desk.now)).is_empty());
+    desk.later(1);
+    assert_eq!(all(&desk.health.settle(at(desk.now))), "closed key-role-missing k quiet");
+    assert!(desk.health.settle(at(desk.now)).is_empty(), "told once");
+    // At the next event, if nobody asks.
+    desk.rejected("new_order", Cause::KeyRoleMissing);
+    desk.rejected("new_order", Cause::KeyRoleMissing);
+    desk.later(3_600);
+    let turned = desk.rejected("new_order", Cause::KeyRoleMissing);
+    assert_eq!(turned, "closed key-role-missing k quiet");
+    assert_eq!(desk.rejected("new_order", Cause::KeyRoleMissing), "opened key-role-missing k");
+}
+
+#[test]
+fn fifty_closed_ones_are_kept() {
+    let mut desk = Desk::open();
+    for _ in 0..60 {
+        desk.rejected("new_order", Cause::KeyRoleMissing);
+        desk.rejected("new_order", Cause::KeyRoleMissing);
+        desk.later(1);
+        desk.worked("new_order");
+    }
+    let closed = desk.overview().closed;
+    assert_eq!(closed.len(), 50);
+    assert!(closed[0].began > closed[49].began, "the latest first");
+    let (ended, _) = closed[0].ended.unwrap();
+    assert_eq!(ended.since(closed[0].began), Duration::from_secs(1));
+}
+
+/// The first rejection after a change that nothing worked after.
+#[test]
+fn the_change_right_before_is_named() {
+    let cases = [
+        // Worked, changed, worked, rejected; in seconds. The change explains it or not.
+        (Some(0), 10, None, 20, true),
+        (Some(0), 10, None, 310, true),
+        (Some(0), 10, None, 311, false),
+        (Some(0), 10, Some(15), 20, false),
+        (None, 10, None, 20, false),
+    ];
+    for (before, changed, after, rejected, explains) in cases {
+        let mut desk = Desk::open();
+        let start = desk.now;
+        let moment = |it| start + Duration::from_secs(it);
+        let works = |it| drop(desk.health.worked(Some(&key("k")), &operation("x"), at(moment(it))));
+        before.into_iter().for_each(works);
+        desk.health.changed(ChangeKind::Reload, "policy a → b".to_owned(), moment(changed));
+        after.into_iter().for_each(works);
+        desk.now = moment(rejected);
+        desk.rejected("x", Cause::KeyRoleMissing);
+        desk.rejected("x", Cause::KeyRoleMissing);
+        let named = desk.overview().open.remove(0).change.map(|it| it.detail);
+        let expected = explains.then(|| "policy a → b".to_owned());
+        assert_eq!(named, expected, "{before:?} {changed} {after:?} {rejected}");
+    }
+}
