@@ -554,14 +554,13 @@ async fn an_accounts_state_is_changed_while_it_is_used() {
 #[tokio::test]
 async fn a_key_is_changed_while_it_is_used_and_keeps_its_mark() {
     let bench = Bench::new(Options::default()).await;
-    let change = |more: Value| {
+    let bench = &bench;
+    let change = async |more: Value| {
         let mut key = json!({ "key": TRADER.0, "secret": TRADER.1 });
         key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let request = bench.request(Method::POST, "/_simulator/keys");
-        async move {
-            let done = bench.send(request, &key.to_string()).await.expect("answered");
-            assert_eq!(done.status, 200, "{key}");
-        }
+        let done = bench.send(request, &key.to_string()).await.expect("answered");
+        assert_eq!(done.status, 200, "{key}");
     };
     let path = "/v1/order/new";
     assert_eq!(bench.call(TRADER, path, order(10, "60000")).await.status, 200);
