@@ -23,10 +23,11 @@ use crate::simulator::Options;
 use crate::simulator::Rule;
 use crate::simulator::Simulator;
 use crate::simulator::parse_script;
+use crate::simulator::refusals;
 
 /// Run a simulated exchange, to try bots and proxies without money.
 #[derive(Args, Debug)]
-#[command(after_long_help = HELP)]
+#[command(after_long_help = help())]
 pub(crate) struct SimulateArgs {
     /// Where to listen, with TLS
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9443")]
@@ -118,23 +119,31 @@ Watching and steering, on the same port
   GET    /_simulator/summary          counts by path and verdict; per key, whether nonces arrived
                                       in strictly increasing order; connections, TLS handshakes
   POST   /_simulator/reset            forget requests and rules (orders, balances, nonces stay)
-  POST   /_simulator/keys             {"key":"account-x","secret":"y","roles":["Trader"],
+  GET    /_simulator/refusals         the words that `refuse` takes, what each stands for
+  GET    /_simulator/address          the caller's address, as an address service tells it
+  GET    /api/v2/status.json          the status page, as the real one has it
+  POST   /_simulator/keys             add a key, or change one; its nonce mark stays:
+                                      {"key":"account-x","secret":"y","roles":["Trader"],
                                       "nonce":"time","trusted_ips":["127.0.0.1"],"disabled":false,
                                       "last_nonce":"5","accounts":["primary"]}
+  POST   /_simulator/accounts         {"account":"primary","state":"restricted"}; or "open",
+                                      "closed", "no-terms", "no-custody-terms"
   POST   /_simulator/script           add rules;  DELETE /_simulator/script  drops them all
   POST   /_simulator/settings         {"delay_ms":5,"clock_offset_seconds":-20,
-                                      "unknown_key_status":403,"status_as_object":true}
+                                      "unknown_key_status":403,"status_as_object":true,
+                                      "status_page":{"indicator":"major","description":"…"}}
 
 Script: a rule, or a list of rules
   {"path":"/v1/order/new","key":"account-…","skip":0,"times":1,"do":{…}}
   path: exact, "*", or a beginning and "*". skip: let so many pass first. times: 0 = for ever.
   do, which can be combined:
     {"answer":{"status":503,"body":"…","headers":{"content-type":"text/html"}}}
+    {"refuse":"key-role-missing"}  a rejection by its name, below
     {"delay_ms":500}         judge it later        {"delay_answer_ms":500}  execute, answer later
     {"close":"before"}       {"close":"after_execute"}
     {"truncate":20}          execute, promise the whole body, send 20 bytes of it
     {"redirect":"https://…"} {"maintenance":true}  {"rate_limited":true}
-    {"html":"cloudflare"}    (1020), "cloudflare_banned" (1006) or "awselb": a 403 of the edge
+    {"html":"cloudflare"}    older names of some refusals; or "cloudflare_banned", "awselb"
     {"nonce_mark":"1790000000000"}  as if another process had used that nonce
     {"date_offset_seconds":-90}     {"no_date":true}
   do, at bytes, counted inside TLS (with --http1-only; HTTP/2 connections are dropped instead):
@@ -153,7 +162,29 @@ Script: a rule, or a list of rules
   e.g.: an order is executed, but the answer is lost:
     curl --cacert simulator-ca.pem https://localhost:9443/_simulator/script \
       -d '{"path":"/v1/order/new","do":{"close":"after_execute"}}'
+
+Refusals: what `refuse` takes. /_simulator/refusals says what each stands for, and whether its text
+  is documented, was seen, or is only plausible.
+  An edge before a healthy exchange:  {"path":"/v1/*","times":0,"do":{"refuse":"cloudflare-1020"}}
 "#;
+
+/// The help, with every word that `refuse` takes.
+fn help() -> String {
+    let mut text = HELP.to_owned();
+    let mut line = String::from(" ");
+    for refused in refusals() {
+        if line.len() + refused.word.len() >= 100 {
+            text.push_str(&line);
+            text.push('\n');
+            " ".clone_into(&mut line);
+        }
+        line.push(' ');
+        line.push_str(refused.word);
+    }
+    text.push_str(&line);
+    text.push('\n');
+    text
+}
 
 pub(crate) async fn run(args: SimulateArgs) -> ExitCode {
     let (options, ca_out) = match options(args) {
@@ -266,6 +297,16 @@ mod tests {
         for key in KeySpec::defaults(NonceRule::Increasing) {
             assert!(HELP.contains(&key.key) && HELP.contains(&key.secret), "{}", key.key);
         }
+    }
+
+    #[test]
+    fn the_help_tells_every_refusal() {
+        let help = help();
+        let words: Vec<_> = help.split_whitespace().collect();
+        for refused in refusals() {
+            assert!(words.contains(&refused.word), "{}", refused.word);
+        }
+        assert!(help.lines().all(|it| it.chars().count() <= 100));
     }
 
     #[test]

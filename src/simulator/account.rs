@@ -4,15 +4,18 @@
 //!    auditor's key sees what a trader's key has placed.
 //! 2. `amount` is what is owned, `available` what no order holds. `available` never exceeds
 //!    `amount`, and neither is ever below nought.
-//! 3. Every account begins with the same plausible wealth, except that `cold` holds coins only.
+//! 3. An account's state can be changed from outside; calls that it forbids are refused.
+//! 4. Every account begins with the same plausible wealth, except that `cold` holds coins only.
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::clock::UnixMicros;
 use crate::simulator::decimal::Amount;
+use crate::simulator::key::Role;
 
 const WEALTH: [(&str, i128); 6] = [
     ("BTC", 250),
@@ -32,11 +35,43 @@ pub(crate) struct Balance {
     pub(crate) available: Amount,
 }
 
+/// What an account may do.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccountState {
+    #[default]
+    Open,
+    /// Nothing at all.
+    Closed,
+    /// It may be looked at, and its orders cancelled.
+    Restricted,
+    /// The same, until the terms are accepted.
+    NoTerms,
+    /// No money moves out of it until the terms of custody are accepted.
+    NoCustodyTerms,
+}
+
+impl AccountState {
+    /// The refusal of a call by a key with one of these roles, if the state forbids it.
+    pub(crate) fn refusal(self, path: &str, roles: &[Role]) -> Option<&'static str> {
+        let ends = path.starts_with("/v1/order/cancel") || path == "/v1/heartbeat";
+        let changes = !ends && !roles.is_empty() && !roles.contains(&Role::Auditor);
+        match self {
+            Self::Open => None,
+            Self::Closed => Some("account-closed"),
+            Self::Restricted => changes.then_some("account-held"),
+            Self::NoTerms => changes.then_some("terms-not-accepted"),
+            Self::NoCustodyTerms => (roles == [Role::FundManager]).then_some("terms-custody"),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     /// The display name. The shortname is the key of the map that this is in.
     pub(crate) name: String,
     pub(crate) kind: String,
+    pub(crate) state: AccountState,
     pub(crate) created: UnixMicros,
     pub(crate) balances: BTreeMap<String, Balance>,
     pub(crate) addresses: BTreeMap<String, Vec<Value>>,
@@ -58,6 +93,7 @@ impl Account {
         Self {
             name: name.to_owned(),
             kind: kind.to_owned(),
+            state: AccountState::default(),
             created,
             balances: balances.collect(),
             addresses: BTreeMap::new(),
@@ -134,6 +170,30 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_forbids_what_it_says() {
+        let (order, cancel, orders, out) =
+            ("/v1/order/new", "/v1/order/cancel/all", "/v1/orders", "/v1/withdraw/btc");
+        let trader = [Role::Trader];
+        let reader = [Role::Trader, Role::Auditor];
+        let refusal = |state: AccountState| {
+            [
+                state.refusal(order, &trader),
+                state.refusal(cancel, &trader),
+                state.refusal(orders, &reader),
+                state.refusal(out, &[Role::FundManager]),
+            ]
+        };
+        assert_eq!(refusal(AccountState::Open), [None; 4]);
+        assert_eq!(refusal(AccountState::Closed), [Some("account-closed"); 4]);
+        let held = Some("account-held");
+        assert_eq!(refusal(AccountState::Restricted), [held, None, None, held]);
+        let terms = Some("terms-not-accepted");
+        assert_eq!(refusal(AccountState::NoTerms), [terms, None, None, terms]);
+        let custody = Some("terms-custody");
+        assert_eq!(refusal(AccountState::NoCustodyTerms), [None, None, None, custody]);
+    }
 
     #[test]
     fn what_is_held_cannot_be_held_again() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::simulator::account::Account;
+use crate::simulator::account::AccountState;
 use crate::simulator::catalog::Asking;
 use crate::simulator::key::Role;
 use crate::simulator::reply::Answer;
@@ -79,7 +80,7 @@ pub(crate) fn list(asking: &mut Asking<'_>) -> Answer {
         json!({
             "name": account.name, "account": short, "type": account.kind,
             "counterparty_id": "SIMCPTY1", "created": account.created.millis(),
-            "status": "open",
+            "status": if account.state == AccountState::Closed { "closed" } else { "open" },
         })
     });
     Ok(Content::Json(accounts.collect()))

@@ -2,7 +2,7 @@
 //!
 //! 1. The headers are there; the key is known; the signature fits; the payload is JSON; `request`
 //!    names the path called; the address is trusted; the nonce is good; `account` suits the key;
-//!    the key has a role.
+//!    the key has a role; the account's state allows it.
 //! 2. The first failed check is the answer. The nonce mark is raised when the nonce is good, even
 //!    if a later check fails.
 //! 3. A `Bearer` token is not a credential here: OAuth is absent.
@@ -24,6 +24,7 @@ use crate::simulator::key::Key;
 use crate::simulator::key::Role;
 use crate::simulator::key::judge_nonce;
 use crate::simulator::payload::Payload;
+use crate::simulator::refusals;
 use crate::simulator::reply::Rejection;
 
 /// The funding reports' documentation signs their query.
@@ -142,7 +143,13 @@ pub(crate) fn admit(
         );
         return Err(Rejection::new(403, "MissingRole", text));
     }
-    Ok(Caller { key, account })
+    let state = accounts.get(&account).map(|it| it.state).unwrap_or_default();
+    // Calls about the whole group, or about the key alone, are about no single account.
+    let refusal = state.refusal(knock.path, knock.roles);
+    match refusal.filter(|_| knock.account == AccountUse::Named) {
+        Some(word) => Err(refusals::rejection(word)),
+        None => Ok(Caller { key, account }),
+    }
 }
 
 fn present(presented: &Presented) -> Result<(), Rejection> {

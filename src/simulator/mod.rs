@@ -35,9 +35,11 @@ mod orders;
 mod payload;
 mod play;
 mod predictions;
+mod refusals;
 mod reply;
 mod script;
 mod server;
+mod status_page;
 mod tls;
 mod venue;
 mod watched;
@@ -58,6 +60,7 @@ use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::task;
 
+pub use account::AccountState;
 pub use key::KeySpec;
 pub use key::NonceRule;
 pub use key::Role;
@@ -66,6 +69,9 @@ pub use ledger::KeyTally;
 pub use ledger::Ledger;
 pub use ledger::SentHeaders;
 pub use ledger::Verdict;
+pub use refusals::Known;
+pub use refusals::Refused;
+pub use refusals::refusals;
 pub use script::Action;
 pub use script::Canned;
 pub use script::Close;
@@ -79,6 +85,7 @@ pub use script::Page;
 pub use script::RequestCut;
 pub use script::Rule;
 pub use script::Then;
+pub use status_page::StatusPage;
 pub use tls::Identity;
 
 /// How a [`Simulator`] is to be.
@@ -141,7 +148,12 @@ impl Simulator {
         let acceptor = TlsAcceptor::from(identity.server(http1_only)?);
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let settings = venue::Settings { delay, clock_offset_seconds, unknown_key_status };
+        let settings = venue::Settings {
+            delay,
+            clock_offset_seconds,
+            unknown_key_status,
+            status_page: StatusPage::default(),
+        };
         let venue = Arc::new(venue::Venue::new(clock, settings, ledger_entries));
         for key in keys {
             venue.add_key(key);
@@ -162,9 +174,19 @@ impl Simulator {
         }
     }
 
-    /// Adds a key, or replaces the one of that name; its nonce mark starts anew.
+    /// Adds a key, or replaces the one of that name; its nonce mark stays, unless the key brings one.
     pub fn add_key(&self, key: KeySpec) {
         self.venue.add_key(key);
+    }
+
+    /// From now on the account is in that state; it is made if it is not there.
+    pub fn set_account(&self, name: &str, state: AccountState) {
+        self.venue.set_account(name, state);
+    }
+
+    /// What the status page says from now on.
+    pub fn set_status_page(&self, page: StatusPage) {
+        self.venue.state().settings.status_page = page;
     }
 
     pub fn add_rules(&self, rules: Vec<Rule>) {

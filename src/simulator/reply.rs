@@ -3,7 +3,7 @@
 //! 1. A rejection is `{"result":"error","reason":…,"message":…}`, but for the few places where the
 //!    real one is known to use plain text or another shape.
 //! 2. The texts are those of Gemini's documentation, or those that its users quote.
-//! 3. The edge's pages (Cloudflare, AWS) are HTML, with the headers by which one knows them.
+//! 3. What an edge or a network says instead has a name: `refusals`.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -106,11 +106,6 @@ impl Reply {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         Self { status, headers, body: body.into() }
     }
-
-    fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
-        self
-    }
 }
 
 impl From<Answer> for Reply {
@@ -132,39 +127,4 @@ pub(crate) fn maintenance() -> Reply {
 
 pub(crate) fn rate_limited() -> Reply {
     Rejection::new(429, "Too Many Requests", "Too Many Requests").reply()
-}
-
-/// The block page of Cloudflare, code 1020.
-pub(crate) fn cloudflare() -> Reply {
-    const PAGE: &str = concat!(
-        "<!DOCTYPE html>\n<html lang=\"en-US\">\n<head>\n",
-        "<title>Access denied | api.gemini.com used Cloudflare to restrict access</title>\n",
-        "<meta charset=\"UTF-8\" />\n<meta name=\"robots\" content=\"noindex, nofollow\" />\n",
-        "</head>\n<body>\n<div id=\"cf-wrapper\"><div id=\"cf-error-details\">\n",
-        "<h1>Error <span>1020</span></h1>\n<h2>Access denied</h2>\n",
-        "<p>You do not have access to api.gemini.com.</p>\n",
-        "<p>The site owner may have set restrictions that prevent you from accessing the site.",
-        "</p>\n<span>Error code: 1020</span> <span>Cloudflare Ray ID: ",
-        "<strong>8f2a6c1d9e3b4a57</strong></span>\n",
-        "<span>Your IP: 203.0.113.7</span>\n</div></div>\n</body>\n</html>\n",
-    );
-    Reply::of(StatusCode::FORBIDDEN, "text/html; charset=UTF-8", PAGE)
-        .with("server", "cloudflare")
-        .with("cf-ray", "8f2a6c1d9e3b4a57-EWR")
-        .with("cache-control", "private, max-age=0, no-store, no-cache, must-revalidate")
-        .with("x-frame-options", "SAMEORIGIN")
-}
-
-/// Cloudflare's page for an address that the site's owner has banned, code 1006.
-pub(crate) fn cloudflare_banned() -> Reply {
-    let page = cloudflare();
-    let text = String::from_utf8_lossy(&page.body).replace("1020", "1006");
-    Reply { body: text.into(), ..page }
-}
-
-/// What an AWS load balancer answers by itself.
-pub(crate) fn load_balancer() -> Reply {
-    const PAGE: &str = "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n\
-         <center><h1>403 Forbidden</h1></center>\r\n</body>\r\n</html>\r\n";
-    Reply::of(StatusCode::FORBIDDEN, "text/html", PAGE).with("server", "awselb/2.0")
 }

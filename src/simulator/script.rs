@@ -18,6 +18,9 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde::de::Error as _;
 
+use crate::simulator::refusals;
+use crate::simulator::refusals::Refused;
+
 /// One rule of a script, as JSON: `{"path":"/v1/order/new","do":{"close":"after_execute"}}`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +64,9 @@ impl Rule {
 pub struct Action {
     /// This instead of executing.
     pub answer: Option<Canned>,
+    /// A rejection that has a name, instead of executing.
+    #[serde(default, deserialize_with = "refusals::read")]
+    pub refuse: Option<&'static Refused>,
     /// These bytes instead of executing: one for each character up to U+00FF.
     pub raw: Option<Latin1>,
     /// Executes all the same what is answered otherwise.
@@ -127,6 +133,17 @@ pub enum Page {
     /// Code 1006.
     CloudflareBanned,
     Awselb,
+}
+
+impl Page {
+    /// The refusal that it is an older name of.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Cloudflare => "cloudflare-1020",
+            Self::CloudflareBanned => "cloudflare-1006",
+            Self::Awselb => "awselb",
+        }
+    }
 }
 
 /// Bytes, written as the characters of the same numbers.
@@ -342,6 +359,7 @@ mod tests {
             r#"{"raw":"HTTP/1.1 200 \u00ff\r\n","execute":true}"#,
             r#"{"fill":{"body":9000},"encoded":"gzip"}"#,
             r#"{"fill":"endless"}"#,
+            r#"{"refuse":"key-unknown","encoded":"gzip"}"#,
         ];
         for action in good {
             let rule = format!(r#"{{"do":{action}}}"#);
@@ -353,6 +371,7 @@ mod tests {
             (r#"{"do":{"cut":{"then":"drop"}}}"#, "`at`"),
             (r#"{"do":{"request":{"at":1,"then":"truncate"}}}"#, "truncate"),
             (r#"{"do":{"raw":"\u0100"}}"#, "U+00FF"),
+            (r#"{"do":{"refuse":"no-such-word"}}"#, "no-such-word"),
             (r#"{"key":"a","do":{"request":{"at":1,"then":"drop"}}}"#, "leave `key` out"),
         ];
         for (rule, named) in bad {

@@ -27,6 +27,7 @@ use http::header;
 
 use crate::clock::Clock;
 use crate::clock::UnixMicros;
+use crate::simulator::account::AccountState;
 use crate::simulator::catalog;
 use crate::simulator::catalog::Asking;
 use crate::simulator::catalog::World;
@@ -44,14 +45,16 @@ use crate::simulator::ledger::SentHeaders;
 use crate::simulator::ledger::Verdict;
 use crate::simulator::payload::Payload;
 use crate::simulator::play::Play;
+use crate::simulator::refusals;
+use crate::simulator::refusals::Scene;
 use crate::simulator::reply;
 use crate::simulator::reply::Answer;
 use crate::simulator::reply::Reply;
 use crate::simulator::script::Action;
 use crate::simulator::script::Close;
-use crate::simulator::script::Page;
 use crate::simulator::script::RequestCut;
 use crate::simulator::script::Script;
+use crate::simulator::status_page::StatusPage;
 use crate::simulator::watched::Line;
 use crate::task;
 
@@ -81,11 +84,12 @@ pub(crate) enum Wire {
 }
 
 /// What can be changed while it runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) delay: Duration,
     pub(crate) clock_offset_seconds: i64,
     pub(crate) unknown_key_status: u16,
+    pub(crate) status_page: StatusPage,
 }
 
 #[derive(Debug)]
@@ -150,19 +154,24 @@ impl Venue {
         }
     }
 
-    /// Adds a key, or replaces the one of that name. Its nonce mark starts anew.
+    /// Adds a key, or replaces the one of that name. Its nonce mark stays, unless the key brings one.
     pub(crate) fn add_key(&self, spec: KeySpec) {
         let mut state = self.state();
         let now = self.now(&state);
         for account in &spec.accounts {
             state.world.account(account, now);
         }
-        state.marks.remove(&spec.key);
         if let Some(mark) = spec.last_nonce.as_deref().and_then(Number::parse) {
             state.marks.insert(spec.key.clone(), mark);
         }
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.insert(spec.key.clone(), Arc::new(Key::new(spec)));
+    }
+
+    pub(crate) fn set_account(&self, name: &str, account: AccountState) {
+        let mut state = self.state();
+        let now = self.now(&state);
+        state.world.account(name, now).state = account;
     }
 
     pub(crate) async fn answer(self: Arc<Self>, asked: Asked) -> Wire {
@@ -258,7 +267,10 @@ impl Venue {
         }
         let mut trace = Trace::default();
         let mut judge = || judge(state, &asked, &presented, now, &mut trace);
-        let (reply, verdict, executed) = match instead(&action) {
+        let nonce = presented.payload.as_ref().and_then(|it| it.digits("nonce"));
+        let (key, nonce) = (presented.api_key.as_deref(), nonce.as_deref());
+        let scene = Scene { key, nonce, peer: asked.peer, now };
+        let (reply, verdict, executed) = match instead(&action, &scene) {
             Some((kind, reply)) => {
                 (reply, Verdict::Fault { kind }, action.execute && judge().is_ok())
             }
@@ -341,7 +353,7 @@ fn raise(marks: &mut HashMap<String, Number>, key: &str, nonce: Number) {
 }
 
 /// What a script says instead of executing; no reply means that the connection is closed.
-fn instead(action: &Action) -> Option<(&'static str, Option<Reply>)> {
+fn instead(action: &Action, scene: &Scene<'_>) -> Option<(&'static str, Option<Reply>)> {
     if action.close == Some(Close::Before) {
         return Some(("close before", None));
     }
@@ -365,13 +377,9 @@ fn instead(action: &Action) -> Option<(&'static str, Option<Reply>)> {
         reply.headers.extend(target.map(|it| (header::LOCATION, it)));
         return Some(("redirect", Some(reply)));
     }
-    let page = action.html.map(|page| match page {
-        Page::Cloudflare => reply::cloudflare(),
-        Page::CloudflareBanned => reply::cloudflare_banned(),
-        Page::Awselb => reply::load_balancer(),
-    });
-    if let Some(page) = page {
-        return Some(("html", Some(page)));
+    let named = action.refuse.or_else(|| refusals::find(action.html?.word()));
+    if let Some(refused) = named {
+        return Some((refused.word, Some(refused.reply(scene))));
     }
     if action.maintenance {
         return Some(("maintenance", Some(reply::maintenance())));

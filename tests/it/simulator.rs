@@ -485,3 +485,118 @@ async fn another_takes_its_place() {
     let answer = bench.call(("account-a", "s"), "/v1/balances", json!({ "nonce": 1 })).await;
     assert_eq!(answer.status, 200);
 }
+
+#[tokio::test]
+async fn every_refusal_has_its_status_and_executes_nothing() {
+    let bench = Bench::new(Options::default()).await;
+    let listed = bench.get("/_simulator/refusals").await.json();
+    let listed = listed["refusals"].as_array().expect("a list").clone();
+    assert!(listed.len() >= 80, "{}", listed.len());
+    for (nonce, refusal) in (1..).zip(&listed) {
+        let word = &refusal["word"];
+        bench.script(&json!({ "path": "/v1/order/*", "do": { "refuse": word } }));
+        let answer = bench.call(TRADER, "/v1/order/new", order(nonce, "60000")).await;
+        assert_eq!(answer.status, refusal["status"], "{word}");
+        if !answer.body.is_empty() {
+            assert_eq!(answer.headers["content-type"], refusal["content_type"].as_str().unwrap());
+        }
+        let json = refusal["content_type"].as_str().unwrap().starts_with("application/json");
+        assert_eq!(answer.json().is_object(), json, "{word}");
+        assert!(answer.headers.contains_key("date"), "{word}");
+    }
+    let ledger = bench.simulator.ledger();
+    assert!(ledger.executed().is_empty());
+    assert_eq!(ledger.requests().len(), listed.len());
+    let Verdict::Fault { kind } = &ledger.requests()[0].verdict else { panic!("no fault") };
+    assert_eq!(*kind, listed[0]["word"].as_str().unwrap());
+    let rule = r#"{"do":{"refuse":"key-unknwon"}}"#;
+    let fault = bench.simulator.script(rule).expect_err("misspelt").to_string();
+    assert!(fault.contains("key-unknwon"), "{fault}");
+    bench.script(&json!({ "do": { "refuse": "cloudflare-challenge" } }));
+    let page = bench.get("/v1/symbols").await;
+    assert_eq!((page.status, &page.headers["cf-mitigated"]), (403, &"challenge".parse().unwrap()));
+    bench.script(&json!({ "do": { "refuse": "key-role-missing" } }));
+    let role = bench.call(TRADER, "/v1/balances", json!({ "nonce": 900 })).await;
+    assert!(role.message().contains("to API key account-simTrader000000001 which"));
+}
+
+#[tokio::test]
+async fn an_accounts_state_is_changed_while_it_is_used() {
+    let bench = Bench::new(Options::default()).await;
+    let post = |body: &'static str| {
+        let request = bench.request(Method::POST, "/_simulator/accounts");
+        async { bench.send(request, body).await.expect("answered").status }
+    };
+    assert_eq!(post(r#"{"account":"primary","state":"asleep"}"#).await, 400);
+    let placed = bench.call(TRADER, "/v1/order/new", order(1, "60000")).await;
+    assert_eq!(placed.status, 200);
+    assert_eq!(post(r#"{"account":"primary","state":"restricted"}"#).await, 200);
+    let refused = bench.call(TRADER, "/v1/order/new", order(2, "60000")).await;
+    assert_eq!(refused.reason(), (403, "AccountRestricted".to_owned()));
+    assert_eq!(bench.call(TRADER, "/v1/orders", json!({ "nonce": 3 })).await.status, 200);
+    assert_eq!(bench.call(TRADER, "/v1/order/cancel/all", json!({ "nonce": 4 })).await.status, 200);
+    assert_eq!(post(r#"{"account":"primary","state":"no-custody-terms"}"#).await, 200);
+    assert_eq!(bench.call(TRADER, "/v1/order/new", order(5, "60000")).await.status, 200);
+    let out = json!({ "nonce": 1, "address": "bc1qx", "amount": "1" });
+    let out = bench.call(FUNDS, "/v1/withdraw/btc", out).await;
+    assert_eq!(out.reason(), (403, "HasNotAgreedToCustodyTerms".to_owned()));
+    assert_eq!(post(r#"{"account":"primary","state":"closed"}"#).await, 200);
+    let closed = bench.call(TRADER, "/v1/orders", json!({ "nonce": 6 })).await;
+    assert_eq!(closed.reason(), (403, "AccountClosed".to_owned()));
+    // The key is as good as before, and other accounts are as they were.
+    assert_eq!(bench.call(TRADER, "/v1/roles", json!({ "nonce": 7 })).await.status, 200);
+    let cold = json!({ "nonce": 1, "account": "cold" });
+    assert_eq!(bench.call(MASTER, "/v1/orders", cold).await.status, 200);
+    assert_eq!(post(r#"{"account":"primary","state":"open"}"#).await, 200);
+    assert_eq!(bench.call(TRADER, "/v1/order/new", order(8, "60000")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_is_changed_while_it_is_used_and_keeps_its_mark() {
+    let bench = Bench::new(Options::default()).await;
+    let bench = &bench;
+    let change = async |more: Value| {
+        let mut key = json!({ "key": TRADER.0, "secret": TRADER.1 });
+        key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = bench.request(Method::POST, "/_simulator/keys");
+        let done = bench.send(request, &key.to_string()).await.expect("answered");
+        assert_eq!(done.status, 200, "{key}");
+    };
+    let path = "/v1/order/new";
+    assert_eq!(bench.call(TRADER, path, order(10, "60000")).await.status, 200);
+    let cases = [
+        (json!({ "roles": ["Auditor"] }), (403, "MissingRole")),
+        (json!({ "trusted_ips": ["203.0.113.7"] }), (403, "ApiKeyIpFilteringFailure")),
+        (json!({ "disabled": true }), (400, "InvalidApiKey")),
+        (json!({ "secret": "another" }), (400, "InvalidSignature")),
+        (json!({ "nonce": "time" }), (400, "InvalidNonce")),
+    ];
+    for (nonce, (more, (status, reason))) in (11..).zip(cases) {
+        change(more.clone()).await;
+        let refused = bench.call(TRADER, path, order(nonce, "60000")).await;
+        assert_eq!(refused.reason(), (status, reason.to_owned()), "{more}");
+    }
+    change(json!({})).await;
+    let low = bench.call(TRADER, path, order(10, "60000")).await;
+    assert_eq!(low.reason(), (400, "InvalidNonce".to_owned()), "the mark has stayed");
+    assert_eq!(bench.call(TRADER, path, order(20, "60000")).await.status, 200);
+    change(json!({ "last_nonce": "5" })).await;
+    assert_eq!(bench.call(TRADER, path, order(6, "60000")).await.status, 200, "a mark of its own");
+}
+
+#[tokio::test]
+async fn what_lies_beside_the_exchange_is_on_its_port_and_not_in_the_ledger() {
+    let bench = Bench::new(Options::default()).await;
+    // A fault for everything does not reach them.
+    bench.script(&json!({ "times": 0, "do": { "close": "before" } }));
+    assert_eq!(bench.get("/_simulator/address").await.body, "127.0.0.1\n");
+    let page = bench.get("/api/v2/status.json").await.json();
+    let status = json!({ "indicator": "none", "description": "All Systems Operational" });
+    assert_eq!(page["status"], status);
+    let settings = r#"{"status_page":{"indicator":"major","description":"Partial outage"}}"#;
+    let request = bench.request(Method::POST, "/_simulator/settings");
+    assert_eq!(bench.send(request, settings).await.map(|it| it.status), Some(200));
+    let page = bench.get("/api/v2/status.json").await.json();
+    assert_eq!(page["status"]["indicator"], "major");
+    assert!(bench.simulator.ledger().requests().is_empty());
+}
