@@ -28,6 +28,20 @@ macro_rules! causes {
                     $(Self::$variant => $title,)*
                 }
             }
+
+            /// The counter of all requests that ended so.
+            const fn counted(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!("geminid_causes_total{cause=\"", $code, "\"}"),)*
+                }
+            }
+
+            /// The gauge of incidents that are open for it.
+            const fn incident(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!("geminid_incidents_open{cause=\"", $code, "\"}"),)*
+                }
+            }
         }
     };
 }
@@ -35,7 +49,45 @@ macro_rules! causes {
 impl Cause {
     /// The metric that shows whether it goes on.
     pub(crate) const fn watch(self) -> &'static str {
-        "geminid_causes_total"
+        match self {
+            Self::LaneBusy => "geminid_lane_wait_seconds",
+            Self::AuditUnavailable => "geminid_audit_fault",
+            Self::ClientFrozen => "geminid_frozen",
+            Self::KeyQuarantined => "geminid_key_state{state=\"quarantined\"}",
+            Self::NonceKeyShared | Self::NonceUnit | Self::NonceClock => {
+                "geminid_nonce_corrections_total"
+            }
+            _ if self.opens_incidents() => self.incident(),
+            _ => self.counted(),
+        }
+    }
+
+    /// Whether it is decided beyond the proxy, and stays until somebody sees to it.
+    const fn opens_incidents(self) -> bool {
+        matches!(
+            self,
+            Self::KeyUnknown
+                | Self::KeyRoleMissing
+                | Self::KeyIpNotTrusted
+                | Self::KeyKindWrong
+                | Self::SignatureWrong
+                | Self::HeadersMissing
+                | Self::AccountMissing
+                | Self::AccountRestricted
+                | Self::AccountClosed
+                | Self::AccountTypeWrong
+                | Self::TermsNotAccepted
+                | Self::RegionRestricted
+                | Self::Maintenance
+                | Self::WrongGemini
+                | Self::Unexplained
+                | Self::EdgeBlocked
+                | Self::EdgeRegion
+                | Self::EdgeChallenge
+                | Self::EdgeRateLimited
+                | Self::EdgeError
+                | Self::CaptivePortal
+        )
     }
 }
 
@@ -97,10 +149,10 @@ causes! {
     KeyQuarantined = "key-quarantined", "The key is set aside after repeated refusals";
     SignatureWrong = "signature-wrong", "The exchange does not accept the signature";
     NonceKeyShared = "nonce-key-shared", "Another program uses the same API key";
-    NonceUnit = "nonce-unit", "The key's past nonces are larger than any the proxy would send";
+    NonceUnit = "nonce-unit", "The key counts its nonces in another unit than the proxy";
     NonceClock = "nonce-clock", "The nonce is too far from the exchange's clock";
-    HeadersMissing = "headers-missing", "The exchange misses the authentication headers";
-    AccountMissing = "account-missing", "A master key must name the account";
+    HeadersMissing = "headers-missing", "The signed request did not arrive as it was sent";
+    AccountMissing = "account-missing", "A master key must name one account";
     AccountOnAccountKey = "account-on-account-key", "Only a master key may name an account";
     AccountRestricted = "account-restricted", "The account is restricted";
     AccountClosed = "account-closed", "The account is closed";
@@ -125,6 +177,26 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn every_cause_names_a_metric_to_watch() {
+        let metrics = [
+            "geminid_causes_total",
+            "geminid_incidents_open",
+            "geminid_key_state",
+            "geminid_nonce_corrections_total",
+            "geminid_lane_wait_seconds",
+            "geminid_audit_fault",
+            "geminid_frozen",
+        ];
+        for cause in Cause::ALL {
+            let watch = cause.watch();
+            let (name, labels) = watch.split_once('{').unwrap_or((watch, ""));
+            assert!(metrics.contains(&name), "{watch}");
+            let of_it = format!("cause=\"{}\"}}", cause.code());
+            assert!(!labels.starts_with("cause") || labels == of_it, "{watch}");
+        }
+    }
 
     #[test]
     fn every_cause_has_a_heading_in_the_documentation() {

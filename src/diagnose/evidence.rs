@@ -1,7 +1,7 @@
 //! All facts a rule may use, as plain data. Any of them may be absent; collecting them is somebody
 //! else's work.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::time::Duration;
 
 use super::Cause;
@@ -15,6 +15,8 @@ pub(crate) struct Evidence {
     pub(crate) headers: Headers,
     /// Whether it refuses the upgrade to a WebSocket.
     pub(crate) upgrade: bool,
+    /// Which of the upstream's installations it came from: `production`, `sandbox`, `simulator`.
+    pub(crate) environment: Option<&'static str>,
     pub(crate) operation: Option<String>,
     /// The roles that the catalogue names for the operation.
     pub(crate) roles_needed: Vec<String>,
@@ -85,6 +87,8 @@ pub(crate) struct KeyEvidence {
     pub(crate) hint: String,
     /// Whether it speaks for a group of accounts.
     pub(crate) master: bool,
+    /// Whether its text begins like none of the upstream's keys.
+    pub(crate) odd: bool,
     /// The sub-account that it means when the client names none.
     pub(crate) account: Option<String>,
     /// The roles that the exchange last named for it, and how long ago.
@@ -213,6 +217,26 @@ impl Evidence {
         self.said()?.message.as_deref()
     }
 
+    /// Whether `reason`, `error` or `code` is one of these words; which.
+    pub(crate) fn word(&self, words: &[&'static str]) -> Option<&'static str> {
+        let Said { reason, error, code, .. } = self.said()?;
+        let said = [reason, error, code];
+        let is_said = |word: &&&str| said.iter().any(|it| it.as_deref() == Some(**word));
+        words.iter().find(is_said).copied()
+    }
+
+    /// All that a person would read in the body, in lower case.
+    pub(crate) fn text(&self) -> String {
+        let parts = match &self.body {
+            Body::Empty => Vec::new(),
+            Body::Json(Said { message, error, .. }) => vec![message.as_deref(), error.as_deref()],
+            Body::Page { title, words, .. } => vec![title.as_deref(), Some(words.as_str())],
+            Body::Text(text) => vec![Some(text.as_str())],
+        };
+        let parts: Vec<&str> = parts.into_iter().flatten().collect();
+        parts.join(" ").to_ascii_lowercase()
+    }
+
     /// The key in words.
     pub(crate) fn key_words(&self) -> String {
         self.key
@@ -226,8 +250,56 @@ impl Evidence {
         format!("Settings → API → the key that ends in {hint}")
     }
 
+    pub(crate) fn operation_words(&self) -> &str {
+        self.operation.as_deref().unwrap_or("the call")
+    }
+
+    pub(crate) fn is_master(&self) -> bool {
+        self.key.as_ref().is_some_and(|it| it.master)
+    }
+
+    /// Whether a key with these roles lacks what the operation needs; `None` where the catalogue is not
+    /// sure of it. One of several roles is enough.
+    pub(crate) fn lacks_role(&self, held: &[String]) -> Option<bool> {
+        // A `?` marks what is inferred, and with `any` every key will do.
+        let sure = self.roles_needed.iter().all(|it| !it.ends_with('?') && it != "any");
+        let known = sure && !self.roles_needed.is_empty();
+        let has = |it: &String| held.iter().any(|role| role.eq_ignore_ascii_case(it));
+        known.then(|| !self.roles_needed.iter().any(has))
+    }
+
     /// Where requests leave from, as far as that is known.
     pub(crate) fn leaves_from(&self) -> Option<IpAddr> {
         self.egress.seen.or(self.egress.local)
+    }
+
+    /// The address that the upstream sees, in words. One behind a router is not known here.
+    pub(crate) fn address_words(&self) -> String {
+        match (self.egress.seen, self.egress.local) {
+            (Some(ip), _) => ip.to_string(),
+            (None, Some(ip)) if !is_inside(ip) => ip.to_string(),
+            (None, _) => "this machine's public address".to_owned(),
+        }
+    }
+
+    /// Public data of the upstream, for a person's look.
+    pub(crate) fn public_page(&self) -> &'static str {
+        if self.environment == Some("sandbox") {
+            "https://api.sandbox.gemini.com/v1/symbols"
+        } else {
+            "https://api.gemini.com/v1/symbols"
+        }
+    }
+}
+
+/// Whether an address means something only inside a network, so that the upstream sees another.
+pub(crate) fn is_inside(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(it) => {
+            // 100.64.0.0/10 is what providers put between (RFC 6598).
+            let [first, second, ..] = it.octets();
+            it.is_private() || it.is_link_local() || first == 100 && (64..128).contains(&second)
+        }
+        IpAddr::V6(it) => it.is_unique_local() || it.is_unicast_link_local(),
     }
 }

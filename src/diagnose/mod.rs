@@ -1,12 +1,16 @@
 //! Explains a refusal: evidence in, a diagnosis out. Pure functions in a table.
 //!
 //! 1. A rule sees the evidence, and names a finding or stays silent.
-//! 2. Rules stand surest first; the first finding is the diagnosis, the others its alternatives.
-//! 3. `certain` only where the upstream's own words prove it.
-//! 4. Something is always found: what no rule knows is `unexplained`.
+//! 2. Rules stand surest first; the surest finding is the diagnosis, the others its alternatives, and
+//!    each cause is named once.
+//! 3. `certain` only where the upstream's own words or the answer to a question prove it.
+//! 4. Something is always found: what no rule knows is `unexplained`, with what was ruled out.
 
 mod cause;
 mod evidence;
+mod finding;
+mod history;
+mod question;
 mod read;
 mod report;
 mod rules;
@@ -15,118 +19,38 @@ mod splice;
 pub(crate) use self::cause::Cause;
 pub(crate) use self::evidence::{
     Asked, Body, Change, ChangeKind, EgressEvidence, Evidence, Headers, KeyEvidence, Lately,
-    NonceEvidence, Past, Probe, Said, SecretFile, StatusPage,
+    NonceEvidence, Past, Probe, Said, SecretFile, StatusPage, is_inside,
 };
+pub(crate) use self::finding::{By, Confidence, DecidedBy, Finding, Fix, Retry};
+pub(crate) use self::history::ago;
+#[allow(unused_imports, reason = "the inquiry asks them")]
+pub(crate) use self::question::{Question, open_questions};
 pub(crate) use self::read::{quoted, read_body};
 pub(crate) use self::report::{Context, Report, proxy_status};
 pub(crate) use self::splice::annotate;
 
-use crate::call::words;
+/// Other causes that are worth a look.
+const MAX_ALTERNATIVES: usize = 4;
 
-words! {
-    /// Who said no.
-    DecidedBy {
-        Proxy = "proxy",
-        Upstream = "upstream",
-        Edge = "edge",
-    }
+/// One line of a table of rules.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    #[cfg(test)]
+    pub(crate) name: &'static str,
+    pub(crate) judge: fn(&Evidence) -> Option<Finding>,
 }
 
-words! {
-    Confidence {
-        Certain = "certain",
-        Likely = "likely",
-        Possible = "possible",
-    }
+/// A table of rules, from the names of their functions.
+macro_rules! rule_table {
+    ($($($path:ident)::+,)*) => {
+        &[$($crate::diagnose::Rule {
+            #[cfg(test)]
+            name: stringify!($($path)::+),
+            judge: $($path)::+,
+        },)*]
+    };
 }
-
-/// What a program may do next.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Retry {
-    Now,
-    /// In so many seconds.
-    After(u64),
-    AfterFix,
-    /// The outcome is unknown: look before repeating.
-    LookFirst,
-    Never,
-}
-
-impl std::fmt::Display for Retry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Now => f.write_str("now"),
-            Self::After(seconds) => write!(f, "after_{seconds}s"),
-            Self::AfterFix => f.write_str("after_fix"),
-            Self::LookFirst => f.write_str("look_first"),
-            Self::Never => f.write_str("never"),
-        }
-    }
-}
-
-words! {
-    /// Who can apply a fix.
-    By {
-        /// Whoever wrote or set up the bot.
-        Bot = "bot",
-        /// Whoever runs geminid.
-        Operator = "operator",
-        /// Whoever may log in to the account at the exchange.
-        AccountOwner = "account-owner",
-        Exchange = "exchange",
-        /// Whoever runs the network between.
-        Network = "network",
-        /// Time.
-        Nobody = "nobody",
-    }
-}
-
-/// One thing to do.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Fix {
-    pub(crate) by: By,
-    pub(crate) text: String,
-}
-
-impl Fix {
-    pub(crate) fn new(by: By, text: impl Into<String>) -> Self {
-        Self { by, text: text.into() }
-    }
-}
-
-/// One explanation.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Finding {
-    pub(crate) cause: Cause,
-    pub(crate) decided_by: DecidedBy,
-    pub(crate) confidence: Confidence,
-    /// What is added to the message: one line.
-    pub(crate) line: String,
-    pub(crate) evidence: Vec<String>,
-    /// What to do, in order.
-    pub(crate) fix: Vec<Fix>,
-    /// How long it usually takes.
-    pub(crate) resolution: &'static str,
-    pub(crate) retry: Retry,
-}
-
-words! {
-    /// What one more question could settle.
-    Question {
-        /// `/v1/roles` with the same key.
-        Roles = "roles",
-        /// Public data from the same address.
-        Public = "public",
-        /// Whether the key's secret file holds what was signed with.
-        Secret = "secret",
-        /// The exchange's page of incidents.
-        StatusPage = "status-page",
-        /// An outside service that tells which address it sees.
-        Address = "address",
-    }
-}
-
-pub(crate) type Rule = fn(&Evidence) -> Option<Finding>;
+pub(crate) use rule_table;
 
 /// The findings about a rejection, surest first; never empty.
 #[derive(Clone, Debug)]
@@ -143,19 +67,24 @@ impl From<Finding> for Diagnosis {
 
 /// Explains a rejection by the provider's rules, then by those true of any upstream.
 pub(crate) fn diagnose(evidence: &Evidence, provider: &[Rule]) -> Diagnosis {
-    let rules = provider.iter().chain(rules::ANY_UPSTREAM);
-    let mut findings: Vec<Finding> = rules.filter_map(|rule| rule(evidence)).collect();
-    if findings.is_empty() {
-        return rules::unexplained(evidence).into();
-    }
+    let table = provider.iter().chain(rules::ANY_UPSTREAM);
+    let mut findings: Vec<Finding> = table.filter_map(|rule| (rule.judge)(evidence)).collect();
     // Stable: among equals the table's order stands.
     findings.sort_by_key(|it| it.confidence);
-    let finding = findings.remove(0);
-    Diagnosis { finding, alternatives: findings }
+    let mut named: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        if named.iter().all(|it| it.cause != finding.cause) {
+            named.push(finding);
+        }
+    }
+    let mut named = named.into_iter();
+    let finding = named.next().unwrap_or_else(|| rules::unexplained(evidence));
+    let finding = history::told(evidence, finding);
+    Diagnosis { finding, alternatives: named.take(MAX_ALTERNATIVES).collect() }
 }
 
-/// What is worth asking after a rejection whose cause is open, the most telling first. Empty if nothing
-/// would be told that is not known.
-pub(crate) fn open_questions(_evidence: &Evidence, _diagnosis: &Diagnosis) -> Vec<Question> {
-    Vec::new()
+/// The rules that are true of any upstream.
+#[cfg(test)]
+pub(crate) fn any_upstream() -> &'static [Rule] {
+    rules::ANY_UPSTREAM
 }

@@ -117,7 +117,7 @@ impl Proxy {
         let rejected = Rejected {
             key: None,
             operation,
-            cause: diagnosis.finding.cause,
+            finding: &diagnosis.finding,
             request_id: record.facts.request_id,
             status: refusal.status().as_u16(),
             reason: None,

@@ -20,8 +20,15 @@ const CAUSES: [Cause; 8] = [
 #[derive(Clone, Debug)]
 enum Step {
     Wait(u64),
-    Worked { key: usize, operation: usize },
-    Rejected { key: usize, operation: usize, cause: usize },
+    Worked {
+        key: usize,
+        operation: usize,
+    },
+    Rejected {
+        key: usize,
+        operation: usize,
+        cause: usize,
+    },
     /// A call asks to be sent; `true`: it is.
     Gate(bool),
     Settle,

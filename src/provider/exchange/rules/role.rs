@@ -1,0 +1,78 @@
+//! A role that the key lacks.
+
+use crate::diagnose::{Asked, By, Cause, Evidence, Finding, ago};
+
+pub(super) fn missing(evidence: &Evidence) -> Option<Finding> {
+    evidence.word(&["MissingRole"])?;
+    let mut lists = brackets(evidence.message().unwrap_or_default());
+    // The text holds two bracketed lists: the roles wanted, then the roles held (seen).
+    let (wanted, held) = (lists.next(), lists.next());
+    let needed = wanted.map_or_else(|| needed(evidence), str::to_owned);
+    let key = evidence.key_words();
+    let (known, known_fact) = known_roles(evidence).unzip();
+    let has = held.map(str::to_owned).or(known);
+    let has = has.map_or_else(String::new, |it| format!("{key} has roles [{it}], "));
+    let operation = evidence.operation_words();
+    let mut finding =
+        Finding::of(Cause::KeyRoleMissing, format!("{has}{operation} needs {needed}"))
+            .facts(
+                wanted
+                    .is_none()
+                    .then(|| "Gemini's reason: MissingRole, without the roles".to_owned()),
+            )
+            .facts(wanted.map(|it| format!("Gemini names the roles it wants: [{it}]")))
+            .facts(held.map(|it| format!("{key} has: [{it}]")))
+            .facts(known_fact.filter(|_| held.is_none()))
+            .facts(removed(evidence, held));
+    for (by, text) in remedies(evidence, &needed) {
+        finding = finding.fix(by, text);
+    }
+    Some(finding.takes("under an hour"))
+}
+
+/// The roles that the catalogue names, any of which is enough.
+pub(super) fn needed(evidence: &Evidence) -> String {
+    let roles: Vec<&str> =
+        evidence.roles_needed.iter().map(|it| it.trim_end_matches('?')).collect();
+    if roles.is_empty() { "another role".to_owned() } else { roles.join(", ") }
+}
+
+/// The roles that the key is known to have, without and with how that is known.
+pub(super) fn known_roles(evidence: &Evidence) -> Option<(String, String)> {
+    let key = evidence.key_words();
+    if let Some(Asked::Answered { roles }) = &evidence.probe.roles {
+        let held = roles.join(", ");
+        return Some((held.clone(), format!("asked just now, {key} has: [{held}]")));
+    }
+    let (roles, when) = evidence.key.as_ref()?.roles.as_ref()?;
+    let held = roles.join(", ");
+    Some((held.clone(), format!("{key} had, when last asked {}: [{held}]", ago(*when))))
+}
+
+pub(super) fn remedies(evidence: &Evidence, needed: &str) -> Vec<(By, String)> {
+    let first = needed.split(',').next().unwrap_or_default().trim();
+    let client = evidence.client.as_deref();
+    let mut fixes = vec![(By::AccountOwner, format!("{} → add {first}", evidence.key_settings()))];
+    fixes.extend(
+        client.map(|client| {
+            (By::Operator, format!("or point client `{client}` at a key that has it"))
+        }),
+    );
+    fixes
+}
+
+/// A role that it had when it was last asked: somebody took it away.
+fn removed(evidence: &Evidence, held: Option<&str>) -> Option<String> {
+    let (before, when) = evidence.key.as_ref()?.roles.as_ref()?;
+    let held: Vec<&str> = held?.split(',').map(str::trim).collect();
+    let gone = |it: &&String| !held.iter().any(|role| role.eq_ignore_ascii_case(it));
+    let gone: Vec<&str> = before.iter().filter(gone).map(String::as_str).collect();
+    (!gone.is_empty()).then(|| {
+        format!("it had {} {}: the role was taken away since", gone.join(", "), ago(*when))
+    })
+}
+
+/// The texts between `[` and `]`.
+fn brackets(text: &str) -> impl Iterator<Item = &str> {
+    text.split('[').skip(1).filter_map(|rest| rest.split_once(']').map(|(inner, _)| inner))
+}
