@@ -74,6 +74,11 @@ impl Outside {
         self.address.as_ref()?.ask().await
     }
 
+    /// Whether there is a page to ask for incidents.
+    pub(crate) fn knows_status(&self) -> bool {
+        self.status_page.is_some()
+    }
+
     /// Whether there is a service to ask for the address.
     pub(crate) fn knows_address(&self) -> bool {
         self.address.is_some()

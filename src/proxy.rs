@@ -7,6 +7,7 @@
 //! the turn on it is *carried*: who goes away in the middle of an order does not take the order's outcome
 //! with it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::limit::{self, Admission, Budgets, Moment};
 use crate::message::Body;
 use crate::nonce::{Lane, Next, Reading, ServerClock, Turn};
 use crate::observe::{Intent, Observer, Record};
+use crate::outside::Outside;
 use crate::policy;
 use crate::provider::{Asked, Key, Provider, Routes, Signed, Wire};
 use crate::quotes::Quotes;
@@ -60,6 +62,11 @@ pub(crate) struct Proxy {
     pub(crate) egress_ip: Option<Arc<str>>,
     pub(crate) deadlines: Deadlines,
     pub(crate) health: Health,
+    /// Whether questions of our own are asked after a rejection.
+    pub(crate) probe: bool,
+    pub(crate) outside: Outside,
+    /// The addresses in the keys' lists, as configured.
+    pub(crate) expected: Vec<IpAddr>,
     pub(crate) server_clock: Arc<ServerClock>,
     pub(crate) ready: Arc<Ready>,
     pub(crate) clock: Arc<dyn Clock>,

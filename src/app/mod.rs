@@ -1,19 +1,22 @@
 //! Puts the parts together, starts them, and ends them in order.
 
 mod fault;
+mod rest;
+mod tend;
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use http::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) use self::fault::StartError;
 use self::fault::{DamagedKey, NoKeyLeft, way_out};
+pub(crate) use self::rest::at_rest;
+use self::tend::{Tended, learn_the_time, tend};
 use crate::admin::{
     self,
     token::{self, Token},
@@ -21,7 +24,7 @@ use crate::admin::{
 use crate::clock::Clock;
 use crate::config::{self, Audit, Config, Overrides};
 use crate::diagnose::ChangeKind;
-use crate::egress::{Arriving, Destination, Egress};
+use crate::egress::{Destination, Egress};
 use crate::freeze::Freezer;
 use crate::health::Health;
 use crate::inbound::{self, Bound, Crowd, Doors, Listener, Throttle, Unbound};
@@ -29,9 +32,9 @@ use crate::journal::log::Durability;
 use crate::journal::trail::Trail;
 use crate::journal::{JournalLedger, StateDir};
 use crate::limit::Budgets;
-use crate::message;
 use crate::nonce::{Lane, ServerClock};
 use crate::observe::{Metrics, Observer, Recent};
+use crate::outside::Outside;
 use crate::process;
 use crate::provider::{Environment, Key, Routes};
 use crate::proxy::{Deadlines, Proxy};
@@ -41,19 +44,11 @@ use crate::reload::{NotReloaded, Reload, Reloaded};
 use crate::roster::{self, KeyRing, Rings, Roster};
 use crate::task::{self, Drained, Tasks};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Soon enough for what is in doubt, and no burden on the exchange.
-const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
-/// Half the lag that a time-based nonce may have, so that a write may take as long again.
-const TEND_EVERY: Duration = Duration::from_secs(5);
 /// From one attempt to write an operator token to the next.
 const TOKEN_PAUSE: Duration = Duration::from_secs(5);
 /// How long the end waits for the disk: with the drain, shorter than what orchestrators grant. A mark
 /// that stays as it was lies above the last nonce.
 const LAST_WRITES: Duration = Duration::from_secs(3);
-/// More than the list of symbols is long.
-const MAX_PUBLIC: usize = 1 << 20;
 
 /// A running proxy.
 #[derive(Debug)]
@@ -72,13 +67,6 @@ pub(crate) struct Running {
     ledger: JournalLedger,
     // Held to the end: another process must not hand out nonces meanwhile.
     state: StateDir,
-}
-
-/// A lane, and the task that keeps its mark ahead.
-#[derive(Debug)]
-struct Tended {
-    lane: Arc<Lane>,
-    tending: JoinHandle<()>,
 }
 
 /// Starts everything that `config` names, which was read under `overrides`. Returns once every listener is
@@ -212,6 +200,11 @@ impl Running {
         self.addresses.iter().find_map(plain).unwrap_or(self.admin)
     }
 
+    /// One for each upstream, in the order of the configuration.
+    pub(crate) fn proxies(&self) -> &[Arc<Proxy>] {
+        &self.proxies
+    }
+
     /// Takes up the clients of a changed configuration.
     pub(crate) async fn reload(&self) -> Result<Reloaded, NotReloaded> {
         Arc::clone(&self.reload).run().await
@@ -298,19 +291,33 @@ impl Parts<'_> {
         let crowd = Crowd::new(process::open_files());
         let mut served = Served::default();
         for ((upstream, rings), clock) in self.config.upstreams.iter().zip(rings).zip(clocks) {
-            let proxy = Arc::new(self.proxy(upstream, rings, clock, tasks.clone())?);
-            let (detail, now) = (start_of(&proxy), self.clock.monotonic());
-            proxy.health.changed(ChangeKind::Start, detail, now);
-            served.lanes.extend(lanes_of(rings).map(|lane| tend(lane, &proxy)));
+            let (proxy, lanes) = self.begin(upstream, rings, clock, tasks, stop)?;
+            served.lanes.extend(lanes);
             for listen in &upstream.listen {
                 let listener = Listener::open(listen).await?;
                 served.addresses.push((upstream.name.clone(), listener.bound()?));
                 served.servers.push(serve(listener, &crowd, Arc::clone(&proxy), stop));
             }
-            task::spawn("first answer", learn_the_time(Arc::clone(&proxy), stop.subscribe()));
             served.proxies.push(proxy);
         }
         Ok(served)
+    }
+
+    /// One upstream, which asks for the time and keeps its marks ahead from now on.
+    fn begin(
+        &self,
+        upstream: &config::Upstream,
+        rings: &Rings,
+        clock: Arc<ServerClock>,
+        tasks: &Tasks,
+        stop: &watch::Sender<bool>,
+    ) -> Result<(Arc<Proxy>, Vec<Tended>), StartError> {
+        let proxy = Arc::new(self.proxy(upstream, rings, clock, tasks.clone())?);
+        let (detail, now) = (start_of(&proxy), self.clock.monotonic());
+        proxy.health.changed(ChangeKind::Start, detail, now);
+        let lanes = lanes_of(rings).map(|lane| tend(lane, &proxy)).collect();
+        task::spawn("first answer", learn_the_time(Arc::clone(&proxy), stop.subscribe()));
+        Ok((proxy, lanes))
     }
 
     /// The keys of every upstream. A key whose marks are damaged gets no lane; without any lane there is
@@ -383,6 +390,9 @@ impl Parts<'_> {
             egress_ip: upstream.bind.map(|it| it.to_string().into()),
             deadlines: Deadlines { order: upstream.timeout.order, read: upstream.timeout.read },
             health: Health::of(rings.values().map(|it| it.name())),
+            probe: upstream.probe,
+            outside: Outside::new(upstream, &self.clock)?,
+            expected: upstream.expect.clone(),
             server_clock,
             ready: Arc::new(Ready::new(lanes_of(rings).count())),
             clock: Arc::clone(&self.clock),
@@ -421,60 +431,4 @@ fn serve(
 
 fn lanes_of(rings: &Rings) -> impl Iterator<Item = &Arc<Lane>> {
     rings.values().filter_map(|it| it.lane.as_ref().ok())
-}
-
-/// Keeps the mark of a lane ahead, from the moment that the exchange's time is known.
-fn tend(lane: &Arc<Lane>, proxy: &Proxy) -> Tended {
-    let (lane, tended) = (Arc::clone(lane), Arc::clone(lane));
-    // Not the proxy itself, which a drain waits for.
-    let (ready, clock) = (Arc::clone(&proxy.ready), Arc::clone(&proxy.clock));
-    let tending = task::spawn("nonce marks", async move {
-        ready.known().await;
-        tended.raise(clock.monotonic()).await;
-        ready.reserved();
-        tended.tend(|| clock.monotonic(), || tokio::time::sleep(TEND_EVERY)).await;
-    });
-    Tended { lane, tending }
-}
-
-/// Asks for public data until an answer tells the time, and again whenever that is in doubt. It also
-/// leaves a warm connection.
-async fn learn_the_time(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        tokio::select! {
-            () = ask_for_the_time(&proxy) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        let next = async {
-            if proxy.ready.is_known() {
-                proxy.ready.asked_again().await;
-            }
-            tokio::time::sleep(pause).await;
-        };
-        tokio::select! {
-            () = next => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        let longer = LONGEST_PAUSE.min(pause * 2);
-        pause = if proxy.ready.is_known() { CONFIRM_PAUSE } else { longer };
-    }
-}
-
-async fn ask_for_the_time(proxy: &Proxy) {
-    let (wire, nothing) = (proxy.provider.date_request(), HeaderMap::new());
-    let (sent, deadline) = (proxy.reading().monotonic, proxy.deadlines.read);
-    match proxy.egress.send(wire, &nothing, deadline).await {
-        Ok(answer) => {
-            let at = proxy.reading();
-            proxy.ready.observe(answer.headers(), &proxy.server_clock, sent, at);
-            // Read to its end, so that the connection can be used again.
-            let Arriving { body, due, .. } = answer.into_body();
-            drop(tokio::time::timeout_at(due, message::read(body, MAX_PUBLIC)).await);
-        }
-        Err(fault) => {
-            tracing::warn!(%fault, "the exchange does not answer yet");
-            proxy.ready.failed(fault.kind);
-        }
-    }
 }

@@ -12,6 +12,8 @@
 //! 6. An answer that two readers could read in two ways is none, and its connection is not used
 //!    again: what comes late on it must not be taken for the answer to the next request.
 
+mod certificate;
+mod look;
 mod names;
 mod pool;
 
@@ -34,6 +36,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(crate) use self::certificate::Certificate;
+pub(crate) use self::look::{Look, Reached, look};
 use self::names::Names;
 use self::pool::{Leased, Pool, Unanswered, chain};
 use crate::clock::Clock;
@@ -89,7 +93,7 @@ impl From<IpAddr> for Leaving {
 }
 
 /// Whether an address means something in its own network alone (RFC 1918, 6598, 3927, 4193, 4291).
-fn is_inner(ip: IpAddr) -> bool {
+pub(crate) fn is_inner(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [first, second, ..] = ip.octets();
@@ -215,16 +219,25 @@ impl Egress {
     }
 }
 
-fn tls(anchors: Vec<CertificateDer<'static>>) -> Result<ClientConfig, BadAnchor> {
+/// TLS 1.2 was what the exchange's API host negotiated when probed (seen, 2026-09).
+const PROTOCOLS: &[&rustls::SupportedProtocolVersion] =
+    &[&rustls::version::TLS13, &rustls::version::TLS12];
+
+/// Those compiled in, and those of an override.
+fn roots(anchors: Vec<CertificateDer<'static>>) -> Result<RootCertStore, BadAnchor> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     for anchor in anchors {
         roots.add(anchor).map_err(BadAnchor)?;
     }
+    Ok(roots)
+}
+
+fn tls(anchors: Vec<CertificateDer<'static>>) -> Result<ClientConfig, BadAnchor> {
+    let roots = roots(anchors)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
-        // TLS 1.2 was what the exchange's API host negotiated when probed (seen, 2026-09).
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .with_protocol_versions(PROTOCOLS)
         .map_err(BadAnchor)?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

@@ -1,6 +1,11 @@
 //! Questions of the proxy's own after a rejection, and their answers.
+//!
+//! 1. To the exchange goes one at most, for each key and minute: in its turn, as any other call.
+//! 2. With `probe = false` nothing goes anywhere. A key's secret is read again all the same.
+//! 3. Each answer counts as soon as it comes: a slow one holds up no other.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,26 +13,31 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::answer;
-use crate::diagnose::{Asked, Body, Evidence, Probe, Question};
+use crate::diagnose::{Asked, Body, ChangeKind, Evidence, Probe, Question, SecretFile, StatusPage};
+use crate::provider::Answer;
 use crate::proxy::Proxy;
 use crate::refusal::Refusal;
 use crate::roster::KeyRing;
+use crate::rotation;
 
 /// How long a rejection waits for answers.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What is known so far: it is filled while somebody may be waiting.
+/// What has come so far: it is filled while somebody may be waiting.
 #[derive(Debug, Default)]
 struct Answers(Mutex<Known>);
 
 #[derive(Clone, Debug, Default)]
 struct Known {
     probe: Probe,
+    secret: Option<SecretFile>,
+    status_page: Option<StatusPage>,
+    seen: Option<IpAddr>,
 }
 
 impl Proxy {
     /// Asks, and waits a while. What has come by then is put into the evidence; the rest is learned all
-    /// the same. `false`: nothing has come.
+    /// the same. `false`: nothing was asked.
     pub(super) async fn inquire(
         self: &Arc<Self>,
         questions: Vec<Question>,
@@ -42,27 +52,25 @@ impl Proxy {
         let asking = Arc::clone(self).ask(questions, ring.cloned(), Arc::clone(&answers));
         let asking = self.tasks.spawn("inquiry", asking);
         drop(tokio::time::timeout(PATIENCE, asking).await);
-        let Known { probe } = answers.known();
-        let came = probe.roles.is_some() || probe.public.is_some();
-        evidence.probe = probe;
-        came
+        answers.known().tell(evidence);
+        true
     }
 
-    /// One question to the exchange at most, for each key and minute.
-    fn allowed(&self, questions: Vec<Question>, ring: Option<&Arc<KeyRing>>) -> Vec<Question> {
+    /// One question to the exchange at most, for each key and minute. Other pages, and our own disk, have
+    /// limits of their own.
+    fn allowed(&self, mut questions: Vec<Question>, ring: Option<&Arc<KeyRing>>) -> Vec<Question> {
         let key = ring.map(|it| it.name());
-        let mut asked = false;
-        let may = |question: &Question| match question {
+        let mut asked = !self.probe;
+        questions.retain(|question| match question {
             Question::Roles | Question::Public if asked => false,
-            Question::Roles if key.is_none() => false,
             Question::Roles | Question::Public => {
                 asked = true;
                 self.health.may_ask(key, self.clock.monotonic())
             }
-            Question::Secret | Question::StatusPage | Question::Address => false,
-        };
-        let mut questions = questions;
-        questions.retain(may);
+            Question::Secret => ring.is_some_and(|it| it.source.can_change()),
+            Question::StatusPage => self.probe && self.outside.knows_status(),
+            Question::Address => self.probe && self.outside.knows_address(),
+        });
         questions
     }
 
@@ -74,26 +82,51 @@ impl Proxy {
         answers: Arc<Answers>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            for question in questions {
-                match (question, &ring) {
-                    (Question::Roles, Some(ring)) => {
-                        let asked = self.ask_for_roles(ring).await;
-                        answers.take(|it| it.probe.roles = Some(asked));
-                    }
-                    (Question::Public, _) => {
-                        let asked = self.ask_in_public().await;
-                        answers.take(|it| it.probe.public = Some(asked));
-                    }
-                    (
-                        Question::Roles
-                        | Question::Secret
-                        | Question::StatusPage
-                        | Question::Address,
-                        _,
-                    ) => {}
+            let asked = |question| questions.contains(&question);
+            let roles = async {
+                if let Some(ring) = ring.as_ref().filter(|_| asked(Question::Roles)) {
+                    let roles = self.ask_for_roles(ring).await;
+                    answers.take(|it| it.probe.roles = Some(roles));
                 }
-            }
+            };
+            let public = async {
+                if asked(Question::Public) {
+                    let public = self.ask_in_public().await;
+                    answers.take(|it| it.probe.public = Some(public));
+                }
+            };
+            let secret = async {
+                if let Some(ring) = ring.as_ref().filter(|_| asked(Question::Secret)) {
+                    let secret = self.reread(ring).await;
+                    answers.take(|it| it.secret = Some(secret));
+                }
+            };
+            let status_page = async {
+                if asked(Question::StatusPage) {
+                    let page = self.outside.status_page().await;
+                    answers.take(|it| it.status_page = page);
+                }
+            };
+            let address = async {
+                if asked(Question::Address) {
+                    let seen = self.outside.address().await;
+                    answers.take(|it| it.seen = seen);
+                }
+            };
+            tokio::join!(roles, public, secret, status_page, address);
         })
+    }
+
+    /// A secret that was replaced in its file is signed with from the next call on.
+    async fn reread(&self, ring: &KeyRing) -> SecretFile {
+        let secret = rotation::reread(ring).await;
+        if secret == SecretFile::TakenUp {
+            let (name, now) = (ring.name(), self.clock.monotonic());
+            let detail = format!("another secret of the key `{name}`");
+            self.health.changed(ChangeKind::Secret, detail, now);
+            self.observer.trail.note("secret", &[("key", name.as_str()), ("result", "taken up")]);
+        }
+        secret
     }
 
     async fn ask_for_roles(self: &Arc<Self>, ring: &Arc<KeyRing>) -> Asked {
@@ -134,7 +167,7 @@ impl Proxy {
     }
 }
 
-fn rejected(answer: &crate::provider::Answer) -> Asked {
+fn rejected(answer: &Answer) -> Asked {
     let reason = match &answer.body {
         Body::Json(said) => said.reason.clone(),
         Body::Empty | Body::Page { .. } | Body::Text(_) => None,
@@ -144,6 +177,18 @@ fn rejected(answer: &crate::provider::Answer) -> Asked {
 
 fn silent(refusal: &Refusal) -> Asked {
     Asked::Silent { why: refusal.to_string() }
+}
+
+impl Known {
+    fn tell(self, evidence: &mut Evidence) {
+        let Self { probe, secret, status_page, seen } = self;
+        evidence.probe = probe;
+        evidence.status_page = status_page;
+        evidence.egress.seen = seen;
+        if let (Some(key), Some(secret)) = (&mut evidence.key, secret) {
+            key.secret = secret;
+        }
+    }
 }
 
 impl Answers {

@@ -164,6 +164,7 @@ impl Proxy {
         evidence.skew_millis = self.server_clock.skew_millis(self.reading());
         evidence.past = self.health.past(signed.map(|it| it.ring.name()), &operation.name, now);
         evidence.changes = self.health.changes(now);
+        evidence.egress.expected.clone_from(&self.expected);
         evidence
     }
 

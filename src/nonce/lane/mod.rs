@@ -167,7 +167,8 @@ impl Lane {
         Ok(Turn { admission, slot, n_resigns: 0 })
     }
 
-    fn view(&self) -> LaneView {
+    /// What it is at this moment.
+    pub(crate) fn view(&self) -> LaneView {
         let state = self.state();
         LaneView {
             mode: state.sequence.mode(),
