@@ -20,7 +20,9 @@ pub(crate) fn all(c: &mut Criterion) {
 
 fn rejections(c: &mut Criterion) {
     let signer = Signer::new("account-0123456789abcdef", "0123456789abcdef0123456789abcdef");
-    let body = MISSING_ROLE.as_bytes();
+    // One KiB, as what some edges send.
+    let padded = format!("{}{}", MISSING_ROLE, " ".repeat(1_024 - MISSING_ROLE.len()));
+    let body = padded.as_bytes();
     let explained = signer.explain(StatusCode::FORBIDDEN, body).unwrap();
     let read: serde_json::Value = serde_json::from_slice(&explained).unwrap();
     assert_eq!(read.pointer("/diagnosis/cause").unwrap(), "key-role-missing");

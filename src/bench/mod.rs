@@ -4,6 +4,7 @@
 //! of it in the open as a bench checks before it measures. Nothing is done here beside what is measured.
 
 mod budgets;
+mod signer;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,11 +21,11 @@ use secrecy::SecretString;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 pub use self::budgets::Budgets;
+pub use self::signer::Signer;
 use crate::call::{Call, ClientId, Freeze, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};
 use crate::config::{Client, LogFormat, Proof};
 use crate::decimal::Decimal;
-use crate::diagnose::{self, Evidence, KeyEvidence, Report, annotate, read_body};
 use crate::inbound::{self, Directory, Framing, Peer};
 use crate::journal::trail::Trail;
 use crate::journal::{self, StateDir};
@@ -37,61 +38,13 @@ use crate::policy::{
     self, Case, DayLimits, Destination, Grant, KeyFacts, OrderType, Orders, Quote, Side,
     TimeInForce,
 };
-use crate::provider::{self, Answer, Asked, Provider, Route, Routes, bench_sign};
+use crate::provider::{self, Asked, Provider, Route, Routes};
 use crate::secret::{Credential, TokenHash};
 use crate::task;
 
 const NOW: UnixMicros = UnixMicros::from_secs(1_795_219_200);
 const HERE: Peer =
     Peer { address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), user: None, certificate: None };
-
-/// A key, prepared as the proxy keeps it; or a stand-in pair, prepared as a bot does.
-#[derive(Debug)]
-pub struct Signer {
-    credential: Credential,
-}
-
-impl Signer {
-    #[must_use]
-    pub fn new(key: &str, secret: &str) -> Self {
-        Self { credential: Credential::upstream(key.to_owned(), &SecretString::from(secret)) }
-    }
-
-    /// Nonce, splice, base64, HMAC-SHA384, hex: everything between a permitted call and its headers.
-    #[must_use]
-    pub fn sign(&self, millis: u64, parameters: &str) -> HeaderMap {
-        bench_sign(&self.credential, Nonce::whole(millis), parameters)
-    }
-
-    /// Explains a rejection, and puts the diagnosis into it.
-    #[must_use]
-    pub fn explain(&self, status: StatusCode, body: &[u8]) -> Option<Vec<u8>> {
-        let mask = |text: &str| self.credential.mask(text);
-        let answer = Answer { status, body: read_body(body, mask) };
-        let evidence = Evidence {
-            status: status.as_u16(),
-            body: answer.body,
-            operation: Some("create_order".to_owned()),
-            client: Some("bot".to_owned()),
-            key: Some(KeyEvidence {
-                name: "trading".to_owned(),
-                hint: self.credential.hint(),
-                ..KeyEvidence::default()
-            }),
-            ..Evidence::default()
-        };
-        let diagnosis = diagnose::diagnose(&evidence, exchange().rules());
-        let context = diagnose::Context::default();
-        let report = Report::new(&diagnosis, Outcome::Rejected, &context).to_json();
-        annotate(body, &diagnosis.finding.line, &report, mask)
-    }
-
-    /// What of that is the splice: the body once more, with `line` and `report` in it.
-    #[must_use]
-    pub fn splice(&self, body: &[u8], line: &str, report: &str) -> Option<Vec<u8>> {
-        annotate(body, line, report, |it| self.credential.mask(it))
-    }
-}
 
 /// The length of the body that a head announces, if the gate lets the head through.
 #[must_use]

@@ -8,6 +8,8 @@ mod audit;
 mod catalog;
 mod client;
 mod demo;
+#[cfg(test)]
+mod documented;
 mod freeze;
 mod healthcheck;
 mod operator;
