@@ -4,6 +4,7 @@
 //! of it in the open as a bench checks before it measures. Nothing is done here beside what is measured.
 
 mod budgets;
+mod health;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 pub use self::budgets::Budgets;
+pub use self::health::Health;
 use crate::call::{Call, ClientId, Freeze, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};
 use crate::config::{Client, LogFormat, Proof};

@@ -100,7 +100,8 @@ impl Book {
         let key = rejected.key.filter(|_| !kind.is_of_address(rejected.key.is_some()));
         let cause = rejected.finding.cause;
         let known = self.cases.iter_mut();
-        let known = known.filter(|it| it.incident.cause == cause && it.incident.key.as_ref() == key);
+        let known =
+            known.filter(|it| it.incident.cause == cause && it.incident.key.as_ref() == key);
         if let Some(case) = { known }.next() {
             case.again(rejected, at);
             if case.open {

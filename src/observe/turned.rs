@@ -21,7 +21,8 @@ impl Observer {
             Turned::Quarantined { key, cause } => {
                 let (key, cause) = (key.as_str(), cause.code());
                 tracing::warn!(
-                    key, cause,
+                    key,
+                    cause,
                     hint = "nothing is sent with it but one call in 30 s, until the exchange takes it again",
                     "key set aside"
                 );
@@ -44,9 +45,7 @@ impl Observer {
         let operation = operations.last().map_or("", |it| it.as_str());
         let fix = fix.as_ref().map(|it| it.text.as_str());
         let change = change.as_ref().map(|it| it.detail.as_str());
-        tracing::warn!(
-            incident, cause, key, egress_ip, operation, fix, change, "incident: {line}"
-        );
+        tracing::warn!(incident, cause, key, egress_ip, operation, fix, change, "incident: {line}");
         let named = [("key", key), ("egress_ip", egress_ip.as_deref()), ("change", change)];
         let named = named.into_iter().filter_map(|(name, it)| Some((name, it?)));
         let fields = [("incident", incident), ("cause", cause), ("operation", operation)];

@@ -20,8 +20,15 @@ const CAUSES: [Cause; 8] = [
 #[derive(Clone, Debug)]
 enum Step {
     Wait(u64),
-    Worked { key: usize, operation: usize },
-    Rejected { key: usize, operation: usize, cause: usize },
+    Worked {
+        key: usize,
+        operation: usize,
+    },
+    Rejected {
+        key: usize,
+        operation: usize,
+        cause: usize,
+    },
     /// A call asks to be sent; `true`: it is.
     Gate(bool),
     Settle,
@@ -76,14 +83,12 @@ impl Model {
     }
 
     fn rejected(&mut self, cause: Cause, now: Duration) {
-        match cause {
-            Cause::KeyUnknown | Cause::SignatureWrong => {
-                self.n_denied += 1;
-                self.aside = self.n_denied >= 3;
-                self.since = now;
-            }
-            Cause::KeyRoleMissing | Cause::KeyIpNotTrusted => self.restored(),
-            _ => {}
+        if matches!(cause, Cause::KeyUnknown | Cause::SignatureWrong) {
+            self.n_denied += 1;
+            self.aside = self.n_denied >= 3;
+            self.since = now;
+        } else if matches!(cause, Cause::KeyRoleMissing | Cause::KeyIpNotTrusted) {
+            self.restored();
         }
     }
 
