@@ -112,7 +112,11 @@ impl Reload {
         for (proxy, roster) in rosters.collect::<Vec<_>>() {
             let (before, after) = (proxy.roster(), Arc::clone(&roster.version));
             proxy.enlist(roster);
-            let detail = format!("policy {} → {after}", before.version);
+            let detail = if before.version == after {
+                format!("policy {after}, unchanged; credentials may differ")
+            } else {
+                format!("policy {} → {after}", before.version)
+            };
             proxy.health.changed(ChangeKind::Reload, detail, proxy.clock.monotonic());
         }
         let clients = config.clients.iter().map(|it| it.id.clone()).collect();

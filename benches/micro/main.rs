@@ -12,6 +12,7 @@
 
 mod answer;
 mod bot;
+mod health;
 mod json;
 mod limit;
 mod nonce;
@@ -33,6 +34,6 @@ fn quick() -> Criterion {
 criterion_group! {
     name = benches;
     config = quick();
-    targets = sign::all, json::all, request::all, limit::all, nonce::all, answer::all
+    targets = sign::all, json::all, request::all, limit::all, nonce::all, health::all, answer::all
 }
 criterion_main!(benches);

@@ -4,6 +4,7 @@
 //! of it in the open as a bench checks before it measures. Nothing is done here beside what is measured.
 
 mod budgets;
+mod health;
 mod signer;
 
 use std::io;
@@ -21,6 +22,7 @@ use secrecy::SecretString;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 pub use self::budgets::Budgets;
+pub use self::health::Health;
 pub use self::signer::Signer;
 use crate::call::{Call, ClientId, Freeze, KeyName, Outcome, Scope};
 use crate::clock::{SystemClock, UnixMicros};

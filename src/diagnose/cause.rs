@@ -224,7 +224,7 @@ mod tests {
             assert!(diagnosis["fix"][0].is_string() && body["message"].is_string(), "{cause}");
             n_shown += 1;
         }
-        // From `scope-missing` to `client-frozen`, and `rate-budget-spent`.
-        assert_eq!(n_shown, 14);
+        // From `scope-missing` to `client-frozen`, `rate-budget-spent` and `key-quarantined`.
+        assert_eq!(n_shown, 15);
     }
 }

@@ -48,6 +48,7 @@ words! {
 }
 
 impl Kind {
+    #[expect(clippy::too_many_lines, reason = "one table, with a line for each cause")]
     pub(super) const fn of(cause: Cause) -> Self {
         use Cause as C;
         match cause {

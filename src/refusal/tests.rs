@@ -172,3 +172,38 @@ fn denied(denial: Denial, expected: &str) {
     let Finding { fix, retry, .. } = refusal.finding();
     assert!(!fix[0].text.is_empty() && retry == Retry::AfterFix, "{refusal}");
 }
+
+/// A key that is set aside is refused as the exchange last refused it.
+#[test]
+fn a_key_set_aside_is_refused_in_the_exchanges_words() {
+    let cases = [
+        // As answered: status, reason. As told.
+        (400, Some("InvalidApiKey"), 400, Some("InvalidApiKey")),
+        (403, Some("InvalidApiKey"), 403, Some("InvalidApiKey")),
+        (400, Some("InvalidSignature"), 400, Some("InvalidSignature")),
+        (403, Some("<foreign>"), 403, Some("InvalidApiKey")),
+        // It had none, so none is added.
+        (403, None, 403, None),
+        // A 5xx would promise something, a 2xx would lie.
+        (503, Some("InvalidApiKey"), 403, Some("InvalidApiKey")),
+        (200, Some("InvalidApiKey"), 403, Some("InvalidApiKey")),
+    ];
+    for (status, reason, told_status, told_reason) in cases {
+        let refusal = Refusal::Quarantined(Quarantined {
+            key: KeyName::new("k"),
+            cause: Cause::KeyUnknown,
+            wait: Duration::from_millis(12_100),
+            n_denied: 3,
+            status,
+            reason: reason.map(str::to_owned),
+            fix: vec![Fix::new(By::AccountOwner, "make a new key")],
+        });
+        let told = (refusal.status().as_u16(), refusal.reason(), refusal.outcome());
+        assert_eq!(told, (told_status, told_reason, Outcome::NotSent), "{status} {reason:?}");
+        let Finding { cause, decided_by, retry, fix, line, .. } = refusal.finding();
+        assert_eq!((cause, decided_by), (Cause::KeyQuarantined, DecidedBy::Proxy));
+        assert_eq!(retry, Retry::After(13), "rounded up: who comes then must not be early");
+        assert_eq!(fix, [Fix::new(By::AccountOwner, "make a new key")]);
+        assert!(line.contains("sent nothing") && line.ends_with("in 13 s"), "{line}");
+    }
+}

@@ -17,6 +17,7 @@ mod diagnoses;
 mod doors;
 mod egress;
 mod grants;
+mod incidents;
 mod journal;
 mod lifecycle;
 mod limits;

@@ -53,7 +53,7 @@ fn what_closes_what() {
     ];
     for (cause, whose, closes) in causes {
         for (n, closes) in closes.into_iter().enumerate() {
-            let mut desk = Desk::open();
+            let desk = Desk::open();
             desk.rejected("new_order", cause);
             let opened = desk.rejected("new_order", cause);
             assert_eq!(opened, format!("opened {} {whose}", cause.code()));
@@ -74,7 +74,7 @@ fn what_closes_what() {
 
 #[test]
 fn rejections_of_unsigned_calls_are_the_addresss() {
-    let mut desk = Desk::open();
+    let desk = Desk::open();
     for cause in [Cause::RateLimited, Cause::RegionRestricted, Cause::Unexplained] {
         desk.rejected("/symbols", cause);
         let opened = desk.rejected("/symbols", cause);

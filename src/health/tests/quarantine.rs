@@ -14,7 +14,7 @@ impl Desk {
     }
 
     fn aside() -> Self {
-        let mut desk = Self::open();
+        let desk = Self::open();
         desk.rejected("balances", UNKNOWN);
         desk.rejected("balances", UNKNOWN);
         assert_eq!(desk.rejected("balances", UNKNOWN), "aside k key-unknown");
@@ -54,7 +54,7 @@ fn only_what_shows_that_the_key_is_known_ends_the_row() {
         (C::AccountRestricted, false),
     ];
     for (cause, aside) in between {
-        let mut desk = Desk::open();
+        let desk = Desk::open();
         desk.rejected("balances", UNKNOWN);
         desk.rejected("balances", C::SignatureWrong);
         desk.rejected("balances", cause);
@@ -66,11 +66,11 @@ fn only_what_shows_that_the_key_is_known_ends_the_row() {
         if matches!(cause, C::KeyUnknown | C::SignatureWrong) {
             continue;
         }
-        let mut desk = Desk::open();
+        let desk = Desk::open();
         let turned: String = (0..5).map(|_| desk.rejected("balances", *cause)).collect();
         assert!(!turned.contains("aside") && desk.gate() == "sent", "{cause:?}");
     }
-    let mut desk = Desk::open();
+    let desk = Desk::open();
     desk.rejected("balances", UNKNOWN);
     desk.rejected("balances", UNKNOWN);
     desk.worked("balances");
@@ -107,7 +107,7 @@ fn one_trial_in_thirty_seconds_and_a_success_releases() {
 
 #[test]
 fn a_rejection_that_knows_the_key_releases_it() {
-    let mut desk = Desk::aside();
+    let desk = Desk::aside();
     let turned = desk.rejected("balances", Cause::KeyRoleMissing);
     assert!(turned.contains("released k"), "{turned}");
     assert_eq!(desk.gate(), "sent");

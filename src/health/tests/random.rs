@@ -83,14 +83,12 @@ impl Model {
     }
 
     fn rejected(&mut self, cause: Cause, now: Duration) {
-        match cause {
-            Cause::KeyUnknown | Cause::SignatureWrong => {
-                self.n_denied += 1;
-                self.aside = self.n_denied >= 3;
-                self.since = now;
-            }
-            Cause::KeyRoleMissing | Cause::KeyIpNotTrusted => self.restored(),
-            _ => {}
+        if matches!(cause, Cause::KeyUnknown | Cause::SignatureWrong) {
+            self.n_denied += 1;
+            self.aside = self.n_denied >= 3;
+            self.since = now;
+        } else if matches!(cause, Cause::KeyRoleMissing | Cause::KeyIpNotTrusted) {
+            self.restored();
         }
     }
 
