@@ -11,6 +11,7 @@ mod evidence;
 mod finding;
 mod history;
 mod question;
+mod read;
 mod report;
 mod rules;
 mod splice;
@@ -24,8 +25,9 @@ pub(crate) use self::finding::{By, Confidence, DecidedBy, Finding, Fix, Retry};
 pub(crate) use self::history::ago;
 #[allow(unused_imports, reason = "the inquiry asks them")]
 pub(crate) use self::question::{Question, open_questions};
+pub(crate) use self::read::{quoted, read_body};
 pub(crate) use self::report::{Context, Report, proxy_status};
-pub(crate) use self::splice::{annotate, quoted, read_body};
+pub(crate) use self::splice::annotate;
 
 /// Other causes that are worth a look.
 const MAX_ALTERNATIVES: usize = 4;

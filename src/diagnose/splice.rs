@@ -6,37 +6,14 @@
 //! 3. What is no JSON object becomes one, of `message` and `diagnosis`, with the same status.
 
 use super::evidence::{Body, Said};
+use super::read::{quoted, read_body};
 use crate::json::{Object, quote};
 
-/// How much of a foreign text is quoted.
+/// How much of a foreign text is quoted in `message`.
 const MAX_QUOTE: usize = 200;
 
-/// Reads what a rejection's body says. `mask` hides the key's own text.
-pub(crate) fn read_body(bytes: &[u8], mask: impl Fn(&str) -> String) -> Body {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Body::Empty;
-    }
-    if let Ok(object) = Object::parse(bytes) {
-        let text = |name: &str| object.get(name).and_then(|it| it.as_str());
-        let bounded = |it: &str| quoted(&mask(it), 2_000);
-        return Body::Json(Said {
-            reason: text("reason").map(|it| bounded(&it)),
-            message: text("message").map(|it| bounded(&it)),
-            ..Said::default()
-        });
-    }
-    let text = String::from_utf8_lossy(bytes);
-    let lower = text.to_ascii_lowercase();
-    let title = between(&text, &lower, "<title>", "</title>");
-    let title = title.map(|it| quoted(&mask(it.trim()), MAX_QUOTE));
-    let code = edge_code(&lower);
-    if lower.contains("<html") || lower.contains("<!doctype html") || code.is_some() {
-        return Body::Page { title, code, words: String::new() };
-    }
-    Body::Text(quoted(&mask(text.trim()), MAX_QUOTE))
-}
-
-/// The rejection with its diagnosis; `None` where it cannot be put in without a risk. `report` is the JSON text of the member `diagnosis`.
+/// The rejection with its diagnosis; `None` where it cannot be put in without a risk. `report` is the JSON
+/// text of the member `diagnosis`.
 pub(crate) fn annotate(
     original: &[u8],
     line: &str,
@@ -52,18 +29,28 @@ pub(crate) fn annotate(
             Err(foreign) => foreign.into_bytes(),
         });
     }
-    if original.trim_ascii_start().starts_with(b"{") {
+    if bare(original).starts_with(b"{") {
         // Another reader may make an object of it, and class by a reason that we do not see.
         return None;
     }
     let said = match read_body(original, &mask) {
         Body::Empty => None,
-        Body::Page { title, code, .. } => code.map(|it| format!("error code {it}")).or(title),
+        Body::Page { title, code, words } => {
+            let words = Some(words).filter(|it| !it.is_empty());
+            code.map(|it| format!("error code {it}")).or(title).or(words)
+        }
         Body::Text(text) => Some(text),
-        Body::Json(Said { message, .. }) => message,
+        Body::Json(Said { message, error, .. }) => message.or(error),
     };
+    let said = said.map(|it| quoted(&it, MAX_QUOTE));
     let message = said.map_or_else(|| line.to_owned(), |said| format!("{said} — {line}"));
     Some(format!(r#"{{"message":{},"diagnosis":{report}}}"#, quote(&message)).into_bytes())
+}
+
+/// What follows white space and a mark of byte order: some readers skip both.
+fn bare(original: &[u8]) -> &[u8] {
+    let trimmed = original.trim_ascii_start();
+    trimmed.strip_prefix(b"\xef\xbb\xbf").map_or(trimmed, <[u8]>::trim_ascii_start)
 }
 
 fn spliced(
@@ -89,34 +76,6 @@ fn spliced(
     let comma = if object.is_empty() { "" } else { "," };
     out.extend_from_slice(format!(r#"{comma}"diagnosis":{report}}}"#).as_bytes());
     out
-}
-
-/// A foreign text, bounded and without what could write to a terminal.
-pub(crate) fn quoted(text: &str, limit: usize) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let mut out: String = text.chars().take(limit).map(plain).collect();
-    if text.chars().nth(limit).is_some() {
-        out.push('…');
-    }
-    out
-}
-
-fn between<'a>(text: &'a str, lower: &str, open: &str, close: &str) -> Option<&'a str> {
-    let start = lower.find(open)? + open.len();
-    let length = lower.get(start..)?.find(close)?;
-    // Lower-casing ASCII keeps every position.
-    text.get(start..start + length)
-}
-
-/// `error code: 1020` and `Error 1020`, as an edge's pages write them.
-fn edge_code(lower: &str) -> Option<String> {
-    let places = ["error code: ", "error code:", "<span>error code ", "error 1"];
-    places.iter().find_map(|it| {
-        let keep = usize::from(it.ends_with('1'));
-        let start = lower.find(it)? + it.len() - keep;
-        let digits: String = lower.get(start..)?.chars().take_while(char::is_ascii_digit).collect();
-        (digits.len() == 4).then_some(digits)
-    })
 }
 
 #[cfg(test)]
@@ -157,6 +116,14 @@ mod tests {
             "<html><head><TITLE>Attention Required!</TITLE></head></html>",
             r#"{"message":"Attention Required! — why","diagnosis":{"x":1}}"#,
         );
+        check(
+            r#"[{"error":{"code":403,"message":"no","status":"X"}}]"#,
+            r#"{"message":"no — why","diagnosis":{"x":1}}"#,
+        );
+        check("<html><b>go away", r#"{"message":"go away — why","diagnosis":{"x":1}}"#);
+        let long =
+            format!(r#"{{"message":"{}… — why","diagnosis":{{"x":1}}}}"#, "x".repeat(MAX_QUOTE));
+        check(&"x".repeat(10_000), &long);
         check("error code: 1020", r#"{"message":"error code 1020 — why","diagnosis":{"x":1}}"#);
     }
 
@@ -167,16 +134,10 @@ mod tests {
             r#"{"message":"a","Message":"b"}"#,
             r#"{"message":"a","diagnosis":{}}"#,
             r#"{"message":"a""#,
+            "\u{feff}{\"message\":\"a\"}",
         ] {
             assert!(annotate(original.as_bytes(), "why", "{}", mask).is_none(), "{original}");
         }
-    }
-
-    #[test]
-    fn foreign_text_is_bounded() {
-        let long = "x".repeat(10_000);
-        let Body::Text(text) = read_body(long.as_bytes(), str::to_owned) else { panic!("text") };
-        assert_eq!(text.chars().count(), MAX_QUOTE + 1);
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub(crate) struct Facts {
     pub(crate) order_id: Option<String>,
     pub(crate) client_order_id: Option<String>,
     pub(crate) details: Option<Box<Details>>,
+    /// The member `diagnosis` of the answer, as JSON.
+    pub(crate) report: Option<Arc<str>>,
     // Whether it changes something, and whether the trail was told before.
     mutates: bool,
     intended: bool,
@@ -208,6 +210,11 @@ impl Record {
     pub(crate) fn finding(&mut self, finding: &Finding) {
         self.facts.decided_by = Some(finding.decided_by.as_str());
         self.facts.cause = Some(finding.cause.code());
+    }
+
+    /// Takes in the member `diagnosis` of its answer, as JSON.
+    pub(crate) fn explained(&mut self, report: Arc<str>) {
+        self.facts.report = Some(report);
     }
 
     /// From here on it may be sent: whoever drops the record does not know.

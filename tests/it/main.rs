@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_types, reason = "tests wait in real time, for real processes")]
 #![expect(clippy::disallowed_methods, reason = "tests start what they test")]
 
+mod annotation;
 mod audit;
 mod catalog;
 mod command_line;

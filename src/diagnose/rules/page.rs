@@ -178,10 +178,14 @@ fn filter(evidence: &Evidence, text: &str, is_page: bool) -> Option<&'static str
     by_words(FILTERS, text).or_else(by_server).or_else(by_via)
 }
 
-/// Cloudflare's number of the page.
+/// Cloudflare's number of the page: 1xxx, or 52x of an exchange that it does not reach.
 pub(super) fn code(evidence: &Evidence) -> Option<&str> {
+    let is_number = |it: &&str| {
+        let digits = it.bytes().all(|it| it.is_ascii_digit());
+        digits && (it.len() == 4 && it.starts_with('1') || it.len() == 3 && it.starts_with("52"))
+    };
     match &evidence.body {
-        Body::Page { code, .. } => code.as_deref(),
+        Body::Page { code, .. } => code.as_deref().filter(is_number),
         Body::Empty | Body::Json(_) | Body::Text(_) => None,
     }
 }

@@ -4,18 +4,21 @@
 //! 2. The complete answer of a call that changes something is held back until it is complete, and so is
 //!    what tells of orders, which budgets learn from.
 //! 3. A streamed answer that stops, or has no end, is cut: its client sees that it is not whole.
-//! 4. No rejection tells the key, in headers or body. A compressed one cannot be searched: it was
-//!    asked for uncompressed.
+//! 4. No rejection tells the key, in headers or body. They are asked for uncompressed; one that is
+//!    compressed all the same is searched as far as it can be unpacked.
 //! 5. A rejection about access gets its diagnosis spliced in; its status stays, with one exception: a
 //!    503 on a changing call that is not the exchange's own word is 502, since our 503 is a promise.
+//! 6. A compressed rejection that is explained is given on uncompressed. One that cannot be read, or is
+//!    too long, keeps every byte: the diagnosis stands in the headers, and says why.
+
+mod unpack;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
-    HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER, USER_AGENT,
-    WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
 };
 use http::response::Parts;
 use http::{Response, StatusCode};
@@ -34,6 +37,12 @@ use crate::observe::Record;
 use crate::provider::{self, Answer, Key, Provider};
 use crate::refusal::{LOOK_FIRST, Refusal};
 
+use self::unpack::{Unpacked, unpack};
+
+/// Why a rejection keeps its bytes.
+const LEFT: &str = "the body could be read in more than one way: it is given on as it came";
+const TOO_LONG: &str = "the body is longer than 64 KiB: it is given on as it came";
+
 /// What of a client's headers goes along. The upstream needs none of them.
 const FORWARDED: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
 /// Up to this length an answer is held until it is complete, so that a truncated one can be told.
@@ -42,7 +51,7 @@ const MAX_WHOLE: usize = 8 * 1_024 * 1_024;
 /// No answer of the exchange is near this length.
 const MAX_STREAMED: u64 = 64 * 1_024 * 1_024;
 /// Beyond this a rejection is explained in its headers alone.
-const MAX_SPLICED: usize = 64 * 1_024;
+const MAX_SPLICED: usize = unpack::MOST;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("geminid-request-id");
 static OUTCOME: HeaderName = HeaderName::from_static("geminid-outcome");
@@ -54,8 +63,14 @@ pub(crate) struct Received {
     pub(crate) answer: Answer,
     /// Whether it answers the question about nonces, and the call itself was not sent.
     pub(crate) answers_question: bool,
+    /// Whether it refuses the upgrade to a WebSocket.
+    pub(crate) upgrade: bool,
     head: Parts,
     body: Held,
+    /// What a compressed rejection says.
+    plain: Option<Bytes>,
+    /// Why a compressed rejection was not read.
+    sealed: Option<String>,
     outcome: Outcome,
     /// Where the call left this machine from.
     from: Option<Arc<Leaving>>,
@@ -74,7 +89,7 @@ enum Held {
 struct Explained {
     diagnosis: Diagnosis,
     /// The member `diagnosis`, as JSON.
-    report: String,
+    report: Arc<str>,
     spliced: Option<Vec<u8>>,
 }
 
@@ -104,7 +119,7 @@ impl Received {
 
     /// The diagnosis, and how it is told; `None` of what needs none.
     pub(crate) fn diagnosis(&self) -> Option<(&Diagnosis, &str)> {
-        self.diagnosis.as_ref().map(|it| (&it.diagnosis, it.report.as_str()))
+        self.diagnosis.as_ref().map(|it| (&it.diagnosis, &*it.report))
     }
 
     /// What the answer itself shows.
@@ -117,6 +132,7 @@ impl Received {
         Evidence {
             status: self.answer.status.as_u16(),
             body: self.answer.body.clone(),
+            upgrade: self.upgrade,
             headers: Headers {
                 retry_after: header("retry-after").and_then(|it| it.parse().ok()),
                 server: header("server"),
@@ -155,30 +171,65 @@ pub(crate) async fn read(
     let length = arriving.body.size_hint();
     let short = length.upper().is_some_and(|it| it <= HELD);
     let held = refused || mutates || telling || short;
-    let body = if held || length.lower() > MAX_STREAMED {
-        let bytes = whole(arriving, status, mutates).await?;
-        let readable = refused && !is_encoded(&head.headers);
-        Held::Whole(if readable { masked(key, bytes) } else { bytes })
+    let mut body = if held || length.lower() > MAX_STREAMED {
+        Held::Whole(whole(arriving, status, mutates).await?)
     } else {
         Held::Stream(arriving)
     };
+    let mut said = Said::Empty;
+    let (mut plain, mut sealed) = (None, None);
     if refused {
         mask_headers(key, &mut head.headers);
-    }
-    let said = match &body {
-        Held::Whole(bytes) if refused && !is_encoded(&head.headers) => {
-            read_body(bytes, |it| mask(key, it))
+        if let Held::Whole(bytes) = &mut body {
+            (said, plain, sealed) = open(key, &mut head.headers, bytes);
         }
-        Held::Whole(_) if refused => Said::Text("a compressed body".to_owned()),
-        Held::Whole(_) | Held::Stream(_) => Said::Empty,
-    };
+    }
     let answer = Answer { status, body: said };
     let maintenance = provider.is_maintenance(&answer);
     let outcome = provider::outcome(status, mutates, maintenance);
     let ambiguous = mutates && status == StatusCode::SERVICE_UNAVAILABLE && !maintenance;
-    let answers_question = false;
-    let diagnosis = None;
-    Ok(Received { answer, answers_question, head, body, outcome, from, ambiguous, diagnosis })
+    Ok(Received {
+        answer,
+        answers_question: false,
+        upgrade: false,
+        head,
+        body,
+        plain,
+        sealed,
+        outcome,
+        from,
+        ambiguous,
+        diagnosis: None,
+    })
+}
+
+/// Reads a rejection and masks it. What it says; what it says unpacked, if it is compressed; or why it
+/// cannot be read.
+fn open(
+    key: Option<&Key>,
+    headers: &mut HeaderMap,
+    bytes: &mut Bytes,
+) -> (Said, Option<Bytes>, Option<String>) {
+    let read = |bytes: &[u8]| read_body(bytes, |it| mask(key, it));
+    match unpack(headers, bytes) {
+        Unpacked::Plain => {
+            if let Some(masked) = masked(key, bytes) {
+                unpack::changed(headers);
+                *bytes = masked;
+            }
+            (read(bytes), None, None)
+        }
+        Unpacked::Read(plain) => match masked(key, &plain) {
+            Some(masked) => {
+                unpack::changed(headers);
+                *bytes = masked;
+                (read(bytes), None, None)
+            }
+            // What tells no secret keeps its form, unless a diagnosis is put into it.
+            None => (read(&plain), Some(plain), None),
+        },
+        Unpacked::Sealed(why) => (Said::Text("a compressed body".to_owned()), None, Some(why)),
+    }
 }
 
 async fn whole(arriving: Arriving, status: StatusCode, mutates: bool) -> Result<Bytes, Refusal> {
@@ -206,15 +257,26 @@ pub(crate) fn annotate(
     }
     record.finding(&diagnosis.finding);
     let context = record.context();
-    let report = Report::new(&diagnosis, received.outcome, &context).to_json();
-    let spliced = match &received.body {
-        Held::Whole(bytes) if bytes.len() <= MAX_SPLICED && !is_encoded(&received.head.headers) => {
-            let line = &diagnosis.finding.line;
-            diagnose::annotate(bytes, line, &report, |it| mask(key, it))
-        }
-        Held::Whole(_) | Held::Stream(_) => None,
+    let outcome = received.outcome;
+    let report = |it: &Diagnosis| Report::new(it, outcome, &context).to_json();
+    let mut told = report(&diagnosis);
+    let put_in = |bytes: &[u8]| {
+        let line = &diagnosis.finding.line;
+        diagnose::annotate(bytes, line, &told, |it| mask(key, it)).ok_or_else(|| LEFT.to_owned())
     };
-    let explained = Explained { diagnosis, report, spliced };
+    let spliced = match (&received.body, &received.plain, &received.sealed) {
+        (_, _, Some(why)) => Err(why.clone()),
+        (_, Some(plain), None) => put_in(plain),
+        (Held::Whole(bytes), None, None) if bytes.len() <= MAX_SPLICED => put_in(bytes),
+        (Held::Whole(_) | Held::Stream(_), None, None) => Err(TOO_LONG.to_owned()),
+    };
+    let spliced = spliced.map_err(|why| {
+        diagnosis.finding.evidence.push(why);
+        told = report(&diagnosis);
+    });
+    let report: Arc<str> = told.into();
+    record.explained(Arc::clone(&report));
+    let explained = Explained { diagnosis, report, spliced: spliced.ok() };
     Received { diagnosis: Some(Box::new(explained)), ..received }
 }
 
@@ -238,6 +300,7 @@ pub(crate) fn pass(received: Received, record: Record) -> Response<Body> {
             }
             match (spliced, body) {
                 (Some(spliced), _) => {
+                    unpack::changed(&mut headers);
                     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                     message::full(spliced)
                 }
@@ -261,7 +324,8 @@ fn stream(arriving: Arriving) -> Body {
 /// Answers with a refusal of our own, and tells of it.
 pub(crate) fn refuse(refusal: &Refusal, mut record: Record, as_proxy: bool) -> Response<Body> {
     record.finding(&refusal.finding());
-    let response = compose(refusal, &record.context(), as_proxy);
+    let (response, report) = composed(refusal, &record.context(), as_proxy);
+    record.explained(report.into());
     record.finish(response.status(), refusal.outcome());
     response
 }
@@ -274,6 +338,11 @@ pub(crate) fn closing(mut response: Response<Body>) -> Response<Body> {
 
 /// The answer of a refusal.
 pub(crate) fn compose(refusal: &Refusal, context: &Context, as_proxy: bool) -> Response<Body> {
+    composed(refusal, context, as_proxy).0
+}
+
+/// The same, with its member `diagnosis`.
+fn composed(refusal: &Refusal, context: &Context, as_proxy: bool) -> (Response<Body>, String) {
     let diagnosis = Diagnosis::from(refusal.finding());
     let Finding { line, retry, .. } = &diagnosis.finding;
     let report = Report::new(&diagnosis, refusal.outcome(), context).to_json();
@@ -301,7 +370,8 @@ pub(crate) fn compose(refusal: &Refusal, context: &Context, as_proxy: bool) -> R
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, text.len().into());
     tell(&mut headers, &diagnosis.finding);
-    respond(status, headers, message::full(text), refusal.outcome(), context.request_id)
+    let body = message::full(text);
+    (respond(status, headers, body, refusal.outcome(), context.request_id), report)
 }
 
 fn respond(
@@ -332,11 +402,11 @@ fn mask(key: Option<&Key>, text: &str) -> String {
     key.map_or_else(|| text.to_owned(), |it| it.mask(text))
 }
 
-/// A rejection's body without the key; the same bytes, if the key is not in it.
-fn masked(key: Option<&Key>, bytes: Bytes) -> Bytes {
-    let text = String::from_utf8_lossy(&bytes);
+/// A rejection's body without the key, if the key is in it.
+fn masked(key: Option<&Key>, bytes: &[u8]) -> Option<Bytes> {
+    let text = String::from_utf8_lossy(bytes);
     let masked = mask(key, &text);
-    if masked == text { bytes } else { masked.into() }
+    (masked != text).then(|| masked.into())
 }
 
 fn mask_headers(key: Option<&Key>, headers: &mut HeaderMap) {
@@ -347,8 +417,4 @@ fn mask_headers(key: Option<&Key>, headers: &mut HeaderMap) {
             *value = HeaderValue::try_from(masked).unwrap_or(HeaderValue::from_static("masked"));
         }
     }
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|it| it != "identity")
 }
