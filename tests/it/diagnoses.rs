@@ -77,7 +77,7 @@ async fn a_missing_role_is_explained_from_the_exchanges_own_words() {
         "evidence": ["Gemini names the roles it wants: [Trader]", "the key `reporting` has: [Auditor]"],
         "fix": ["Settings → API → the key that ends in …0002 → add Trader",
             "or point client `reader` at a key that has it"],
-        "fix_by": ["account-owner", "account-owner"],
+        "fix_by": ["account-owner", "operator"],
         "resolution": "under an hour", "watch": "geminid_incidents_open{cause=\"key-role-missing\"}", "docs": "docs/diagnosis.md#key-role-missing",
         "operation": "create_order", "scope": "orders:create", "client": "reader",
         "key": "reporting", "egress_ip": "127.0.0.1", "alternatives": [],

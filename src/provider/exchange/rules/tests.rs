@@ -70,6 +70,9 @@ fn check(case: &Value) {
             assert_eq!(value, wanted, "{name}: {member} of {diagnosis:#?}");
         }
     }
+    if let Some(message) = case["message"].as_str() {
+        assert!(message.ends_with(&finding.line), "{name}: {}", finding.line);
+    }
     let all_said = spoken(finding);
     for text in texts(case, "says") {
         assert!(all_said.contains(text), "{name}: `{text}` is not in\n{all_said}");
