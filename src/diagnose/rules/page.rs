@@ -129,7 +129,7 @@ pub(super) fn kind(evidence: &Evidence) -> Option<Kind> {
         Body::Empty => {
             // A header alone says what it did.
             let challenged = is_challenged(evidence).then_some(Kind::Challenge);
-            return challenged.or(wants_login(evidence).then_some(Kind::Login));
+            return challenged.or_else(|| wants_login(evidence).then_some(Kind::Login));
         }
         Body::Json(_) => return None,
     };

@@ -70,16 +70,7 @@ fn check(case: &Value) {
             assert_eq!(value, wanted, "{name}: {member} of {diagnosis:#?}");
         }
     }
-    if let Some(message) = case["message"].as_str() {
-        assert!(message.ends_with(&finding.line), "{name}: {}", finding.line);
-    }
-    let all_said = spoken(finding);
-    for text in texts(case, "says") {
-        assert!(all_said.contains(text), "{name}: `{text}` is not in\n{all_said}");
-    }
-    for text in texts(case, "not_says") {
-        assert!(!all_said.contains(text), "{name}: `{text}` is in\n{all_said}");
-    }
+    check_words(case, finding);
     if case["also"].is_array() {
         let also: Vec<&str> = alternatives.iter().map(|it| it.cause.code()).collect();
         assert_eq!(also, texts(case, "also"), "{name}");
@@ -93,6 +84,19 @@ fn check(case: &Value) {
         for rule in texts(case, list) {
             let judged = judge(rule, &evidence);
             assert_eq!(judged.is_some(), fires, "{name}: {rule}: {judged:#?}");
+        }
+    }
+}
+
+#[track_caller]
+fn check_words(case: &Value, finding: &Finding) {
+    let (name, said) = (&case["name"], spoken(finding));
+    if let Some(message) = case["message"].as_str() {
+        assert!(message.ends_with(&finding.line), "{name}: {}", finding.line);
+    }
+    for (list, wanted) in [("says", true), ("not_says", false)] {
+        for text in texts(case, list) {
+            assert_eq!(said.contains(text), wanted, "{name}: `{text}` {list}\n{said}");
         }
     }
 }
@@ -384,6 +388,9 @@ fn asked(given: &Value) -> Option<Asked> {
     let given = given.as_object()?;
     if let Some(roles) = given.get("answered") {
         return Some(Asked::Answered { roles: strings(roles) });
+    }
+    if let Some(why) = given.get("silent") {
+        return Some(Asked::Silent { why: text(why).unwrap() });
     }
     let rejected = &given["rejected"];
     let status = u16::try_from(rejected[0].as_u64().unwrap()).unwrap();
