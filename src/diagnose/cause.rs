@@ -49,16 +49,20 @@ macro_rules! causes {
 impl Cause {
     /// The metric that shows whether it goes on.
     pub(crate) const fn watch(self) -> &'static str {
-        match self {
-            Self::LaneBusy => "geminid_lane_wait_seconds",
-            Self::AuditUnavailable => "geminid_audit_fault",
-            Self::ClientFrozen => "geminid_frozen",
-            Self::KeyQuarantined => "geminid_key_state{state=\"quarantined\"}",
-            Self::NonceKeyShared | Self::NonceUnit | Self::NonceClock => {
-                "geminid_nonce_corrections_total"
-            }
-            _ if self.opens_incidents() => self.incident(),
-            _ => self.counted(),
+        if matches!(self, Self::LaneBusy) {
+            "geminid_lane_wait_seconds"
+        } else if matches!(self, Self::AuditUnavailable) {
+            "geminid_audit_fault"
+        } else if matches!(self, Self::ClientFrozen) {
+            "geminid_frozen"
+        } else if matches!(self, Self::KeyQuarantined) {
+            "geminid_key_state{state=\"quarantined\"}"
+        } else if matches!(self, Self::NonceKeyShared | Self::NonceUnit | Self::NonceClock) {
+            "geminid_nonce_corrections_total"
+        } else if self.opens_incidents() {
+            self.incident()
+        } else {
+            self.counted()
         }
     }
 

@@ -5,6 +5,7 @@
 //! 503 is a promise: nothing was sent. 502 and 504 mean: look before repeating.
 
 mod denied;
+mod google;
 mod spent;
 
 use std::time::Duration;
@@ -125,7 +126,10 @@ impl Refusal {
 
     pub(crate) fn finding(&self) -> Finding {
         let Answered { cause, retry, fix, .. } = self.answered();
-        let words = self.to_string();
+        let mut words = self.to_string();
+        if cause == Cause::WrongGemini {
+            words.push_str(google::ADDED);
+        }
         Finding {
             cause,
             decided_by: DecidedBy::Proxy,
@@ -136,7 +140,7 @@ impl Refusal {
             fix: if let Self::Quarantined(it) = self {
                 it.fix.clone()
             } else {
-                vec![Fix::new(By::Operator, fix)]
+                vec![Fix::new(by(cause), fix)]
             },
             resolution: if retry == Retry::AfterFix { "immediate" } else { "by itself" },
             retry,
@@ -190,6 +194,32 @@ impl Refusal {
             Self::Internal { .. } => look(502, Cause::Internal),
         }
     }
+}
+
+/// Who can apply the fix: whoever wrote the bot, unless a setting or the machine is at fault.
+fn by(cause: Cause) -> By {
+    let of_the_bot = matches!(
+        cause,
+        Cause::ClientUnidentified
+            | Cause::ClientAmbiguous
+            | Cause::ClientReplay
+            | Cause::ClientThrottled
+            | Cause::BrowserRequest
+            | Cause::RequestMalformed
+            | Cause::RequestTooLarge
+            | Cause::RequestTimeout
+            | Cause::PayloadAmbiguous
+            | Cause::PayloadPathMismatch
+            | Cause::MethodWrong
+            | Cause::OrderUnpriceable
+            | Cause::RateBudgetSpent
+            | Cause::LaneBusy
+            | Cause::UpstreamClosed
+            | Cause::UpstreamTimeout
+            | Cause::UpstreamTruncated
+            | Cause::WrongGemini
+    );
+    if of_the_bot { By::Bot } else { By::Operator }
 }
 
 fn misdirected(it: &Misdirected) -> Answered {
@@ -305,6 +335,7 @@ fn unread(it: &Unread) -> Answered {
 
 fn unreadable(it: &Unreadable) -> Answered {
     match it {
+        Unreadable::Unknown { path, .. } if google::is_path(path) => google::answered(),
         Unreadable::Unknown { .. } => no(
             403,
             Cause::OperationUnknown,

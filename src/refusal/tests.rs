@@ -61,6 +61,17 @@ fn statuses_keep_their_promises() {
     let long = Refusal::Unread(Unread::Incomplete(Incomplete::TooLong { limit: 1 }));
     check(&long, 413, Some("InvalidJson"), none, "request-too-large");
     check(&Refusal::Unread(Unread::Slow), 503, None, none, "request-timeout");
+    let unknown = |path: &str| {
+        let (method, path) = ("POST".to_owned(), path.to_owned());
+        Refusal::Unreadable(Unreadable::Unknown { method, path })
+    };
+    check(&unknown("/v3/unknown"), 403, Some("MissingRole"), none, "operation-unknown");
+    let google = unknown("/v1beta/models/gemini-2.5-pro:generateContent");
+    check(&google, 403, Some("MissingRole"), none, "wrong-gemini");
+    assert!(
+        google.finding().line.contains("Google's Gemini API")
+            && google.finding().fix[0].by == By::Bot
+    );
     let ambiguous = Refusal::Unreadable(Unreadable::Ambiguous);
     check(&ambiguous, 400, Some("InvalidJson"), none, "payload-ambiguous");
 }

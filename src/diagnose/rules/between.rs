@@ -4,31 +4,28 @@
 
 use super::edge::{reach, shown};
 use super::page::{self, Kind};
-use crate::diagnose::{Body, By, Cause, Confidence, Evidence, Finding};
+use crate::diagnose::{By, Cause, Confidence, Evidence, Finding};
 
 /// A company's web filter answered.
 pub(super) fn filter(evidence: &Evidence) -> Option<Finding> {
     let Kind::Filter(name) = page::kind(evidence)? else { return None };
-    // A proxy that wants to know who asks filters nothing yet.
-    (evidence.status != 407).then(|| {
-        let line = format!("a web filter ({name}) on the way answered, not the exchange");
+    let line = format!("a web filter ({name}) on the way answered, not the exchange");
+    Some(
         Finding::of_edge(Cause::EdgeBlocked, line)
             .fact(format!("status {}, and a page of {name}", evidence.status))
             .facts(shown(evidence))
             .facts(reach(evidence))
             .fix(By::Network, "let this machine reach the exchange's host past the filter, without interception of TLS")
             .fix(By::Operator, "see which proxy `[upstreams.egress] proxy`, `url` and `ca_file` lead to")
-            .takes("minutes to days, if it is a company's network")
-    })
+            .takes("minutes to days, if it is a company's network"),
+    )
 }
 
 /// Something on the way wants to know who asks. The exchange never asks so.
 pub(super) fn login(evidence: &Evidence) -> Option<Finding> {
     let proxy = evidence.status == 407;
     let challenge = evidence.headers.challenge.as_deref();
-    let json = matches!(evidence.body, Body::Json(_));
-    let asked = matches!(evidence.status, 401 | 403) && challenge.is_some() && !json;
-    (proxy || asked).then(|| {
+    (proxy || page::kind(evidence)? == Kind::Login).then(|| {
         let line = if proxy {
             "a proxy on the way wants a log-in of its own"
         } else {

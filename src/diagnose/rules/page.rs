@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Failure,
     /// A company's web filter or proxy.
     Filter(&'static str),
+    /// Something on the way wants to know who asks.
+    Login,
     /// A network that wants a log-in first.
     Portal,
     /// A firewall, or nobody knows what.
@@ -124,10 +126,16 @@ const PORTAL: &[&str] = &[
 pub(super) fn kind(evidence: &Evidence) -> Option<Kind> {
     let text = match &evidence.body {
         Body::Page { .. } | Body::Text(_) => evidence.text(),
-        // Its header alone says what it did.
-        Body::Empty => return is_challenged(evidence).then_some(Kind::Challenge),
+        Body::Empty => {
+            // A header alone says what it did.
+            let challenged = is_challenged(evidence).then_some(Kind::Challenge);
+            return challenged.or_else(|| wants_login(evidence).then_some(Kind::Login));
+        }
         Body::Json(_) => return None,
     };
+    if wants_login(evidence) {
+        return Some(Kind::Login);
+    }
     let is_page = matches!(evidence.body, Body::Page { .. });
     let has = |marks: &[&str]| marks.iter().any(|it| text.contains(it));
     if is_google(&text) || !is_page && edge(evidence, &text).is_none() && !has(REGION) {
@@ -178,12 +186,22 @@ fn filter(evidence: &Evidence, text: &str, is_page: bool) -> Option<&'static str
     by_words(FILTERS, text).or_else(by_server).or_else(by_via)
 }
 
-/// Cloudflare's number of the page.
+/// Cloudflare's number of the page: 1xxx, or 52x of an exchange that it does not reach.
 pub(super) fn code(evidence: &Evidence) -> Option<&str> {
+    let is_number = |it: &&str| {
+        let digits = it.bytes().all(|it| it.is_ascii_digit());
+        digits && (it.len() == 4 && it.starts_with('1') || it.len() == 3 && it.starts_with("52"))
+    };
     match &evidence.body {
-        Body::Page { code, .. } => code.as_deref(),
+        Body::Page { code, .. } => code.as_deref().filter(is_number),
         Body::Empty | Body::Json(_) | Body::Text(_) => None,
     }
+}
+
+/// 407 is a proxy's alone, and the exchange never sends the header by which a log-in is asked for.
+fn wants_login(evidence: &Evidence) -> bool {
+    let asked = matches!(evidence.status, 401 | 403) && evidence.headers.challenge.is_some();
+    evidence.status == 407 || asked
 }
 
 fn is_challenged(evidence: &Evidence) -> bool {

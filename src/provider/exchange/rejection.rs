@@ -41,6 +41,10 @@ const ACCESS: &[&str] = &[
     "GenericNonceError",
 ];
 
+/// What prediction markets say of access, as documented: under `error` or `code`, without a `reason`.
+const ACCESS_ELSEWHERE: &[&str] =
+    &["ACCOUNT_GROUP_BLOCKED", "ACCOUNT_RESTRICTED_SELL_ONLY", "TERMS_NOT_ACCEPTED"];
+
 /// Reasons that end a request before its nonce is looked at, or whose place in the order of checks
 /// is not known: they teach nothing.
 const BEFORE_NONCE: &[&str] = &[
@@ -116,13 +120,19 @@ pub(super) fn is_about_access(answer: &Answer) -> bool {
     match answer.status.as_u16() {
         401 | 403 | 407 | 429 | 503 => true,
         400 => match &answer.body {
-            Body::Json(Said { reason, .. }) => {
-                reason.as_deref().is_some_and(|it| ACCESS.contains(&it))
-            }
+            Body::Json(said) => says_access(said),
             Body::Empty | Body::Page { .. } | Body::Text(_) => false,
         },
         _ => false,
     }
+}
+
+fn says_access(Said { reason, error, code, google_status, message: _ }: &Said) -> bool {
+    let is_one =
+        |it: &Option<String>, of: &[&str]| it.as_deref().is_some_and(|it| of.contains(&it));
+    let elsewhere = |it| is_one(it, ACCESS) || is_one(it, ACCESS_ELSEWHERE);
+    // Google answers 400 to a key it does not know: that is no answer of the exchange at all.
+    is_one(reason, ACCESS) || elsewhere(error) || elsewhere(code) || google_status.is_some()
 }
 
 pub(super) fn is_maintenance(answer: &Answer) -> bool {
@@ -184,6 +194,15 @@ mod tests {
             is_about_access(&Answer { status: StatusCode::from_u16(status).unwrap(), body })
         };
         assert!(about(400, "InvalidNonce") && about(403, "Whatever") && about(503, "Maintenance"));
+        let of = |said: Said| {
+            is_about_access(&Answer { status: StatusCode::BAD_REQUEST, body: Body::Json(said) })
+        };
+        let code = Some("ACCOUNT_GROUP_BLOCKED".to_owned());
+        assert!(of(Said { code, ..Said::default() }));
+        let google_status = Some("INVALID_ARGUMENT".to_owned());
+        assert!(of(Said { google_status, ..Said::default() }));
+        let error = Some("MARKET_CLOSED".to_owned());
+        assert!(!of(Said { error, ..Said::default() }));
         assert!(!about(400, "InvalidPrice") && !about(404, "OrderNotFound") && !about(200, ""));
     }
 }

@@ -54,7 +54,8 @@ pub(super) fn rate_limited(evidence: &Evidence) -> Option<Finding> {
     let open = matches!(evidence.body, Body::Empty | Body::Text(_));
     let refused = matches!(evidence.status, 400..=499);
     let told = word.is_some() && refused || evidence.status == 429 && own;
-    if !told && !(evidence.status == 429 && open) {
+    let untold = evidence.status == 429 && open;
+    if !(told || untold) {
         return None;
     }
     let (line, wait) = limit(evidence);
