@@ -38,6 +38,7 @@ mod limit;
 mod message;
 mod nonce;
 mod observe;
+mod pasted;
 mod policy;
 mod process;
 mod provider;
