@@ -44,7 +44,7 @@ fn untangle(bytes: &[u8], answer: &mut Answer) -> Untangled {
     let (mut heads, mut rest) = (Vec::new(), Vec::new());
     for line in lines(bytes) {
         let said = bare(line);
-        if let Some(field) = said.strip_prefix(b"< ").or((said == b"<").then_some(b"")) {
+        if let Some(field) = said.strip_prefix(b"< ").or_else(|| (said == b"<").then_some(b"")) {
             heads.extend_from_slice(field);
             heads.push(b'\n');
         } else if let Some(sent) = said.strip_prefix(b"> ") {
