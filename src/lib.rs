@@ -39,6 +39,7 @@ mod message;
 mod nonce;
 mod observe;
 mod outside;
+mod pasted;
 mod policy;
 mod process;
 mod provider;

@@ -15,6 +15,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use tokio::time::Sleep;
 
+use crate::diagnose::{Headers, quoted};
+
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The body of what we answer.
@@ -124,6 +126,24 @@ where
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+/// What an answer's head tells of who made it.
+pub(crate) fn told(headers: &HeaderMap) -> Headers {
+    let header = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        Some(quoted(value, 100))
+    };
+    let named = |name: &str| header(name).map(|it| format!("{name}: {it}"));
+    Headers {
+        retry_after: header("retry-after").and_then(|it| it.parse().ok()),
+        server: header("server"),
+        via: header("via"),
+        content_type: header("content-type"),
+        edge_id: named("cf-ray").or_else(|| named("x-amz-cf-id")),
+        mitigated: header("cf-mitigated"),
+        challenge: header("www-authenticate").or_else(|| header("proxy-authenticate")),
+    }
 }
 
 /// What belongs to one connection (RFC 9110, section 7.6.1).

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["nonce"],
     &["health", "provider"],
     &["message"],
-    &["config"],
+    &["config", "pasted"],
     &["egress", "freeze", "inbound", "journal", "simulator"],
     &["refusal", "roster"],
     &["observe", "outside", "quotes", "ready", "rotation"],

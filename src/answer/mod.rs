@@ -27,8 +27,8 @@ use http_body::Body as _;
 use crate::call::{Call, Outcome};
 use crate::clock::Ulid;
 use crate::diagnose::{
-    self, Body as Said, By, Context, Diagnosis, EgressEvidence, Evidence, Finding, Fix, Headers,
-    Report, Retry, proxy_status, quoted, read_body,
+    self, Body as Said, By, Context, Diagnosis, EgressEvidence, Evidence, Finding, Fix, Report,
+    Retry, proxy_status, read_body,
 };
 use crate::egress::{Arriving, Leaving};
 use crate::json::quote;
@@ -124,24 +124,11 @@ impl Received {
 
     /// What the answer itself shows.
     pub(crate) fn evidence(&self) -> Evidence {
-        let header = |name: &str| {
-            let value = self.head.headers.get(name)?.to_str().ok()?;
-            Some(quoted(value, 100))
-        };
-        let named = |name: &str| header(name).map(|it| format!("{name}: {it}"));
         Evidence {
             status: self.answer.status.as_u16(),
             body: self.answer.body.clone(),
             upgrade: self.upgrade,
-            headers: Headers {
-                retry_after: header("retry-after").and_then(|it| it.parse().ok()),
-                server: header("server"),
-                via: header("via"),
-                content_type: header("content-type"),
-                edge_id: named("cf-ray").or_else(|| named("x-amz-cf-id")),
-                mitigated: header("cf-mitigated"),
-                challenge: header("www-authenticate").or_else(|| header("proxy-authenticate")),
-            },
+            headers: message::told(&self.head.headers),
             egress: EgressEvidence {
                 local: self.from.as_ref().map(|it| it.ip),
                 ..EgressEvidence::default()

@@ -10,6 +10,7 @@ mod client;
 mod demo;
 #[cfg(test)]
 mod documented;
+mod explain;
 mod freeze;
 mod healthcheck;
 mod operator;
@@ -90,6 +91,8 @@ enum Command {
     Thaw(freeze::ThawArgs),
     /// Have the running proxy take up changed clients.
     Reload(freeze::ReloadArgs),
+    /// What a rejection means: a pasted one, offline, or a recent request of the running proxy.
+    Explain(Box<explain::ExplainArgs>),
     /// Every operation: method, path, scope, roles, effect.
     Catalog {
         /// One JSON array, with every column.
@@ -159,6 +162,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
         Command::Freeze(args) => freeze::freeze(args, &logging),
         Command::Thaw(args) => freeze::thaw(args, &logging),
         Command::Reload(args) => freeze::reload(&args, &logging),
+        Command::Explain(args) => explain::run(&args, &logging),
         Command::Catalog { json } => catalog::print(json),
         Command::Audit(command) => audit::run(*command, &logging),
         Command::Policy(command) => policy::run(*command, &logging),
@@ -173,7 +177,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
 
 /// Whether the command is one that the documentation names and a later release brings.
 fn is_to_come() -> bool {
-    const TO_COME: &[&str] = &["doctor", "explain", "run"];
+    const TO_COME: &[&str] = &["doctor", "run"];
     std::env::args().skip(1).any(|it| TO_COME.contains(&it.as_str()))
 }
 

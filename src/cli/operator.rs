@@ -114,6 +114,15 @@ impl Operator {
 
     /// Sends a command and waits for what came of it.
     pub(super) fn tell(&self, path: &str, body: &str) -> Result<Answer, Unheard> {
+        self.send("POST", path, body)
+    }
+
+    /// Asks for what the proxy knows.
+    pub(super) fn ask(&self, path: &str) -> Result<Answer, Unheard> {
+        self.send("GET", path, "")
+    }
+
+    fn send(&self, method: &str, path: &str, body: &str) -> Result<Answer, Unheard> {
         let Place { admin, ref state_dir, .. } = self.place;
         let mut stream = match TcpStream::connect_timeout(&admin, CONNECT) {
             Ok(stream) => stream,
@@ -129,7 +138,7 @@ impl Operator {
             stream.set_read_timeout(Some(ANSWER))?;
             let length = body.len();
             let head = Zeroizing::new(format!(
-                "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                  Authorization: Bearer {}\r\nContent-Type: application/json\r\n\
                  Content-Length: {length}\r\n\r\n",
                 token.as_str()

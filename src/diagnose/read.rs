@@ -160,7 +160,7 @@ fn mark_length(lower: &str) -> Option<usize> {
         return lower.find("-->").map(|it| it + 3);
     }
     let is_mark = |it: u8| it.is_ascii_alphabetic() || b"/!?".contains(&it);
-    if !lower.bytes().nth(1).is_some_and(is_mark) {
+    if !lower.as_bytes().get(1).copied().is_some_and(is_mark) {
         return Some(1);
     }
     let close = ["script", "style", "title"].iter().find_map(|it| {

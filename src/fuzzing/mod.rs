@@ -20,6 +20,7 @@ use crate::clock::UnixMicros;
 use crate::config::{self, Config, Lookup, Overrides};
 use crate::diagnose::{self, Context, Evidence, KeyEvidence, Report, annotate, read_body};
 use crate::json::{self, Object};
+use crate::pasted::{self, Pasted};
 use crate::provider::{self, Answer};
 use crate::secret::Credential;
 
@@ -115,6 +116,23 @@ pub fn explain(status: StatusCode, body: &[u8], key: &str) -> Explained {
     let spliced = annotate(body, &line, &report, mask);
     let about_access = exchange.is_about_access(&answer);
     Explained { about_access, said: format!("{:?}", answer.body), line, report, spliced }
+}
+
+/// Reads what somebody pasted, and explains it as an answer. What would be told, as `Debug` shows it.
+#[must_use]
+pub fn pasted(text: &[u8]) -> String {
+    match pasted::read(text) {
+        Pasted::Answer(answer) => {
+            let status = answer.status.unwrap_or_else(|| answer.likely_status());
+            let evidence = answer.evidence(status);
+            let diagnosis = diagnose::diagnose(&evidence, exchange().rules());
+            let report = Report::new(&diagnosis, Outcome::Rejected, &Context::default()).to_json();
+            let line = pasted::plain(&diagnosis.finding.line);
+            format!("{line} {:?}", serde_json::from_str(&report).map(pasted::clean))
+        }
+        Pasted::Explained { diagnosis, message } => format!("{diagnosis:?} {message:?}"),
+        Pasted::Line(fields) => format!("{fields:?}"),
+    }
 }
 
 /// One problem of a configuration.

@@ -16,6 +16,7 @@ mod credentials;
 mod diagnoses;
 mod doors;
 mod egress;
+mod explain;
 mod grants;
 mod incidents;
 mod journal;
