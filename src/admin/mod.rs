@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-pub(crate) use self::command::{FreezeOrder, ThawOrder};
+pub(crate) use self::command::{CheckupOrder, FreezeOrder, ThawOrder};
 use self::token::Token;
 use crate::answer;
 use crate::call::Freeze;
@@ -85,7 +85,7 @@ impl Face {
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/livez /readyz /startupz /metrics, and /freeze /thaw /reload\n",
+                "/livez /readyz /startupz /metrics, and /freeze /thaw /reload /checkup\n",
             ),
         }
     }
