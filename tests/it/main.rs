@@ -13,6 +13,7 @@ mod command_line;
 mod corpus;
 mod credentials;
 mod diagnoses;
+mod doctor;
 mod doors;
 mod egress;
 mod grants;
