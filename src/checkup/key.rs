@@ -126,7 +126,7 @@ impl KeySeen {
             account: ring.key.account.clone(),
             mode: view.map_or("unknown", |it| it.mode.as_str()).to_owned(),
             unit: view.map_or("unknown", |it| it.unit.as_str()).to_owned(),
-            stopped: view.and_then(|it| it.stopped).map(|it| format!("{it:?}")),
+            stopped: view.and_then(|it| it.stopped).map(|it| it.as_str().to_owned()),
             roles,
             refused,
         }
@@ -229,7 +229,7 @@ mod tests {
         };
         let refused = KeySeen { roles: None, refused: Some(explained), ..seen() };
         check(&refused, &[(State::Fault, "not accepted: not known")]);
-        let stopped = KeySeen { stopped: Some("KeyShared".to_owned()), ..refused };
+        let stopped = KeySeen { stopped: Some("nonce-key-shared".to_owned()), ..refused };
         check(&stopped, &[(State::Fault, "not accepted"), (State::Fault, "stopped")]);
     }
 }
