@@ -38,7 +38,7 @@ fn client(config: &Config, client: &Client, seen: &[KeySeen], now: UnixMicros) -
                 let held = roles.join(", ");
                 check(
                     Topic::Grant,
-                    State::Fault,
+                    how_bad(client, lost),
                     format!("the key `{key}` has not the role for {}", lost.join(", ")),
                 )
                 .with(format!("the key has: {held}; that needs: {wanted}"))
@@ -58,6 +58,13 @@ fn client(config: &Config, client: &Client, seen: &[KeySeen], now: UnixMicros) -
             .map(|(line, fix)| check(Topic::Limits, State::Remark, line.to_owned()).fixed_by(fix)),
     );
     checks
+}
+
+/// Bundles hold reads that few keys have the role for: without those alone, the client works.
+fn how_bad(client: &Client, lost: &[&str]) -> State {
+    let private = client.grant.scopes.iter().filter(|it| **it != Scope::MarketRead).count();
+    let reads = lost.iter().all(|it| it.ends_with(":read"));
+    if reads && lost.len() < private { State::Remark } else { State::Fault }
 }
 
 /// The catalogue of the client's upstream.
@@ -126,7 +133,7 @@ fn wanted<'a>(
     wanted.into_iter().collect()
 }
 
-/// Roles of a key without which its clients could do as much.
+/// Roles of a key without which its clients could change as much.
 fn idle_roles(config: &Config, seen: &KeySeen) -> Option<Check> {
     let roles = set(seen.roles.as_ref()?);
     let index = config.keys.iter().position(|it| it.name.as_str() == seen.key)?;
@@ -147,7 +154,9 @@ fn idle_roles(config: &Config, seen: &KeySeen) -> Option<Check> {
         })
     };
     let operations = users.first().map(|it| operations(config, it))?;
-    let reached: Vec<_> = operations.iter().filter(|it| granted(it)).collect();
+    // What only reads is no reason for more than an auditor's role.
+    let changes = |it: &&&Arc<Operation>| it.effect.mutates() && granted(it);
+    let reached: Vec<_> = operations.iter().filter(changes).collect();
     let served = |roles: &BTreeSet<&str>| reached.iter().filter(|it| is_served(it, roles)).count();
     let all = served(&roles);
     let mut kept = roles.clone();
@@ -164,10 +173,9 @@ fn idle_roles(config: &Config, seen: &KeySeen) -> Option<Check> {
         return None;
     }
     let idle = idle.join(", ");
-    Some(check(format!("no client of it needs the role {idle}")).fixed_by(format!(
-        "Settings → API → the key that ends in {} → take {idle} away",
-        seen.hint
-    )))
+    Some(check(format!("nothing that a client of it may change needs the role {idle}")).fixed_by(
+        format!("Settings → API → the key that ends in {} → take {idle} away", seen.hint),
+    ))
 }
 
 /// What has ended, or soon will.
@@ -262,14 +270,17 @@ mod tests {
         }
     }
 
+    const READS: (Topic, State, &str) = (Topic::Grant, State::Remark, "role for predictions");
     const SERVED: (Topic, State, &str) = (Topic::Grant, State::Ok, "can serve all of it");
     const ANY_SIZE: (Topic, State, &str) = (Topic::Limits, State::Remark, "any size");
 
     #[test]
     fn grants_are_held_against_the_roles_of_the_key() {
-        check("scopes = [\"auditor\"]", &["Auditor"], &[SERVED]);
+        check("scopes = [\"auditor\"]", &["Auditor"], &[READS]);
+        let fault = (Topic::Grant, State::Fault, "orders:read");
+        check("scopes = [\"orders:read\"]", &["FundManager"], &[fault]);
         check("scopes = [\"trader\"]", &["Trader"], &[SERVED, ANY_SIZE]);
-        let lost = "orders:create, orders:cancel, session:heartbeat";
+        let lost = "orders:cancel, orders:create, predictions";
         let lost = (Topic::Grant, State::Fault, lost);
         check("scopes = [\"trader\"]", &["Auditor"], &[lost, ANY_SIZE]);
         check(
@@ -296,7 +307,7 @@ mod tests {
             ("mode = \"observe\"", Some((Topic::Limits, State::Remark, "observe"))),
             ("mode = \"enforce\"", None),
         ] {
-            let expected: Vec<_> = std::iter::once(SERVED).chain(expected).collect();
+            let expected: Vec<_> = std::iter::once(READS).chain(expected).collect();
             check(&format!("{auditor}{settings}"), &["Auditor"], &expected);
         }
         check("scopes = [\"trader\"]\norders = { symbols = [\"btcusd\"] }", &["Trader"], &[SERVED]);
