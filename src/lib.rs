@@ -17,6 +17,7 @@ mod app;
 #[doc(hidden)]
 pub mod bench;
 mod call;
+mod checkup;
 mod clearance;
 pub mod cli;
 pub mod clock;

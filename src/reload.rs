@@ -86,6 +86,11 @@ impl Reload {
         Arc::new(Self { started, overrides, served, observer, turn: Mutex::new(()) })
     }
 
+    /// Every upstream with its keys, be they used by a client or not.
+    pub(crate) fn served(&self) -> &[(Arc<Proxy>, Rings)] {
+        &self.served
+    }
+
     /// Reads the configuration again and takes up its clients. What came of it is in the log too.
     pub(crate) async fn run(self: Arc<Self>) -> Result<Reloaded, NotReloaded> {
         let this = Arc::clone(&self);

@@ -21,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["answer"],
     &["proxy"],
     &["errand", "inquiry"],
-    &["clearance", "emergency", "reload"],
+    &["checkup", "clearance", "emergency", "reload"],
     &["admin"],
     &["app"],
     &["bench", "cli", "fuzzing"],

@@ -1,5 +1,5 @@
-//! What an operator tells a running proxy to do: freeze, thaw, reload, and tell of recent requests. JSON
-//! in, JSON out.
+//! What an operator tells a running proxy to do: freeze, thaw, reload, look at its keys, and
+//! tell of recent requests. JSON in, JSON out.
 //!
 //! 1. Every command wants the operator token, on loopback too: any program on the machine reaches the
 //!    listener, and only the operator reads the state directory.
@@ -27,6 +27,7 @@ use crate::message::{self, Body, Incomplete};
 use crate::policy::CancelAll;
 use crate::proxy::Proxy;
 use crate::reload::{NotReloaded, Reload, Reloaded};
+use crate::roster::KeyRing;
 use crate::task;
 
 /// What is asked with `POST /freeze`. Nothing at all: no new risk, for everyone.
@@ -48,6 +49,14 @@ pub(crate) struct ThawOrder {
     pub(crate) client: Option<String>,
     /// Those who were frozen by name too.
     pub(crate) each: bool,
+}
+
+/// What is asked with `POST /checkup`. Nothing at all: of every key.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CheckupOrder {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) keys: Option<Vec<String>>,
 }
 
 /// A command that was not carried out.
@@ -72,7 +81,7 @@ impl Refused {
 pub(super) fn methods(path: &str) -> Option<&'static str> {
     match path {
         "/freeze" => Some("GET, POST"),
-        "/thaw" | "/reload" => Some("POST"),
+        "/thaw" | "/reload" | "/checkup" => Some("POST"),
         _ => requests::id(path).map(|_| "GET"),
     }
 }
@@ -128,6 +137,7 @@ async fn carry_out(
             let Nothing {} = order(request).await?;
             whole(reload(Arc::clone(&face.reload))).await
         }
+        (&Method::POST, "/checkup") => whole(checkup(face.clone(), order(request).await?)).await,
         _ => Err(Refused::new(
             StatusCode::METHOD_NOT_ALLOWED,
             format!("{path} is not called that way"),
@@ -292,6 +302,27 @@ fn affected(proxy: &Proxy, client: Option<&ClientId>) -> (Vec<ClientId>, Option<
         "why": why, "hint": "freeze the others too, without --client, or cancel its orders one by one",
     });
     (Vec::new(), Some(spared))
+}
+
+/// Asks the exchange with each of the keys which roles it has. It changes nothing there.
+async fn checkup(face: Face, order: CheckupOrder) -> Result<Value, Refused> {
+    let CheckupOrder { keys } = order;
+    let mut begun = Vec::new();
+    for (proxy, rings) in face.reload.served() {
+        let wanted = |ring: &&Arc<KeyRing>| {
+            keys.as_ref().is_none_or(|it| it.iter().any(|name| name == ring.name().as_str()))
+        };
+        let rings: Vec<_> = rings.values().filter(wanted).cloned().collect();
+        let proxy = Arc::clone(proxy);
+        // On the thread that answers requests: connections to the exchange live there.
+        let work = async move { proxy.look_at_keys(rings).await };
+        begun.push(task::spawn_at(&face.main, "checkup", work));
+    }
+    let mut seen = Vec::new();
+    for work in begun {
+        seen.extend(work.await.map_err(|_| fault())?);
+    }
+    Ok(json!({ "keys": seen }))
 }
 
 async fn reload(reload: Arc<Reload>) -> Result<Value, Refused> {

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-pub(crate) use self::command::{FreezeOrder, ThawOrder};
+pub(crate) use self::command::{CheckupOrder, FreezeOrder, ThawOrder};
 use self::token::Token;
 use crate::answer;
 use crate::call::Freeze;
@@ -89,7 +89,7 @@ impl Face {
             "/incidents" => incidents::answer(&self.proxies),
             _ => text(
                 StatusCode::NOT_FOUND,
-                "/livez /readyz /startupz /metrics /incidents, and /freeze /thaw /reload /requests\n",
+                "/livez /readyz /startupz /metrics /incidents, and /freeze /thaw /reload /checkup /requests\n",
             ),
         }
     }

@@ -24,7 +24,7 @@ use crate::admin::{
 use crate::clock::Clock;
 use crate::config::{self, Audit, Config, Overrides};
 use crate::diagnose::ChangeKind;
-use crate::egress::{Destination, Egress};
+use crate::egress::Egress;
 use crate::freeze::Freezer;
 use crate::health::Health;
 use crate::inbound::{self, Bound, Crowd, Doors, Listener, Throttle, Unbound};
@@ -200,9 +200,9 @@ impl Running {
         self.addresses.iter().find_map(plain).unwrap_or(self.admin)
     }
 
-    /// One for each upstream, in the order of the configuration.
-    pub(crate) fn proxies(&self) -> &[Arc<Proxy>] {
-        &self.proxies
+    /// Every upstream with its keys, in the order of the configuration.
+    pub(crate) fn served(&self) -> &[(Arc<Proxy>, Rings)] {
+        self.reload.served()
     }
 
     /// Takes up the clients of a changed configuration.
@@ -369,13 +369,7 @@ impl Parts<'_> {
         tasks: Tasks,
     ) -> Result<Proxy, StartError> {
         let roster = Arc::new(Roster::of(self.config, rings));
-        let destination = Destination {
-            authority: upstream.rest.authority.clone(),
-            anchors: upstream.ca.clone(),
-            bind: upstream.bind,
-            connect_timeout: upstream.timeout.connect,
-        };
-        let egress = Egress::new(destination, Arc::clone(&self.clock))?;
+        let egress = Egress::new(upstream.into(), Arc::clone(&self.clock))?;
         let known = upstream.provider.operations().iter();
         Ok(Proxy {
             provider: upstream.provider,

@@ -1,13 +1,15 @@
 //! The command line: arguments, printing, exit codes.
 //!
 //! Data goes to stdout, all else to stderr: `error:`, its causes, `hint:`. Exit codes: 0 done, 1 a
-//! fault was found or the drain deadline passed, 2 usage or configuration, 130 and 143 when a command
-//! other than `serve` is interrupted.
+//! fault was found or the drain deadline passed, 2 usage or configuration, 3 to 6 what `doctor` found (a
+//! credential, the egress address, the clock, the way to the upstream), 130 and 143 when a command other
+//! than `serve` is interrupted.
 
 mod audit;
 mod catalog;
 mod client;
 mod demo;
+mod doctor;
 #[cfg(test)]
 mod documented;
 mod explain;
@@ -93,6 +95,8 @@ enum Command {
     Reload(freeze::ReloadArgs),
     /// What a rejection means: a pasted one, offline, or a recent request of the running proxy.
     Explain(Box<explain::ExplainArgs>),
+    /// Live checks of everything, each with what to do; nothing is changed.
+    Doctor(doctor::DoctorArgs),
     /// Every operation: method, path, scope, roles, effect.
     Catalog {
         /// One JSON array, with every column.
@@ -163,6 +167,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
         Command::Thaw(args) => freeze::thaw(args, &logging),
         Command::Reload(args) => freeze::reload(&args, &logging),
         Command::Explain(args) => explain::run(&args, &logging),
+        Command::Doctor(args) => on(one_thread(), doctor::doctor(args, logging)),
         Command::Catalog { json } => catalog::print(json),
         Command::Audit(command) => audit::run(*command, &logging),
         Command::Policy(command) => policy::run(*command, &logging),
@@ -177,7 +182,7 @@ fn done(command: Command, logging: Logging, open: Vec<String>) -> ExitCode {
 
 /// Whether the command is one that the documentation names and a later release brings.
 fn is_to_come() -> bool {
-    const TO_COME: &[&str] = &["doctor", "run"];
+    const TO_COME: &[&str] = &["run"];
     std::env::args().skip(1).any(|it| TO_COME.contains(&it.as_str()))
 }
 

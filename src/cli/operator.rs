@@ -52,7 +52,7 @@ pub(super) enum Unheard {
 }
 
 impl Unheard {
-    fn hint(&self) -> &'static str {
+    pub(super) fn hint(&self) -> &'static str {
         match self {
             Self::NoProxy(_) => "is the proxy running, and is this its admin address?",
             Self::Elsewhere { .. } => "name it with --admin ADDRESS",

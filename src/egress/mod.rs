@@ -41,6 +41,7 @@ pub(crate) use self::look::{Look, Reached, look};
 use self::names::Names;
 use self::pool::{Leased, Pool, Unanswered, chain};
 use crate::clock::Clock;
+use crate::config::Upstream;
 use crate::provider::Wire;
 
 /// The most informational answers before the answer. The exchange sends none; hyper would read them
@@ -56,6 +57,17 @@ pub(crate) struct Destination {
     pub(crate) anchors: Vec<CertificateDer<'static>>,
     pub(crate) bind: Option<IpAddr>,
     pub(crate) connect_timeout: Duration,
+}
+
+impl From<&Upstream> for Destination {
+    fn from(upstream: &Upstream) -> Self {
+        Self {
+            authority: upstream.rest.authority.clone(),
+            anchors: upstream.ca.clone(),
+            bind: upstream.bind,
+            connect_timeout: upstream.timeout.connect,
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod command_line;
 mod corpus;
 mod credentials;
 mod diagnoses;
+mod doctor;
 mod doors;
 mod egress;
 mod explain;

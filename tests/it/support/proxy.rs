@@ -182,10 +182,16 @@ impl Exchange {
         tokio::task::spawn_blocking(|| Proxy::watch(child, state)).await.unwrap()
     }
 
-    fn serve(&self, state: &str, settings: &Settings) -> Command {
+    /// Writes the configuration of a proxy, and says where.
+    pub(crate) fn configured(&self, state: &str, settings: &Settings) -> PathBuf {
         let text = self.configuration(state, settings);
         let file = self.dir.0.join(format!("{state}.toml"));
         std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    fn serve(&self, state: &str, settings: &Settings) -> Command {
+        let file = self.configured(state, settings);
         let mut command = command();
         command.args(["serve", "--log-format", "json", "--config"]).arg(&file);
         command.env("GEMINID_LOG_LEVEL", "trace");
