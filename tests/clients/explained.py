@@ -75,13 +75,18 @@ def telling(body):
 
 def same(refusal):
     def run():
-        simulator.script("/v1/*", {"refuse": refusal["word"]}, times=0)
-        try:
-            (one, _), (other, said) = raised(straight), raised(through)
-            plain = [(ask(simulator.url), ask(here)) for ask in [by_requests, by_curl]]
-        finally:
-            simulator.no_script()
+        def refused(ask, whom):
+            simulator.script("/v1/*", {"refuse": refusal["word"]}, times=0)
+            try:
+                return ask(whom)
+            finally:
+                simulator.no_script()
+                # A key that the exchange takes in between is never set aside.
+                through.private_post_v1_balances()
+
+        (one, _), (other, said) = refused(raised, straight), refused(raised, through)
         equal(other, one)
+        plain = [(refused(ask, simulator.url), refused(ask, here)) for ask in [by_requests, by_curl]]
         for (status, body), (our_status, our_body) in plain:
             equal((status, our_status), (refusal["status"], refusal["status"]))
             ours = json.loads(our_body)
@@ -96,8 +101,6 @@ def same(refusal):
                 assert len(line) > 10, f"no line: {our_body}"
             # The end may tell a time.
             assert line[:24] in said, f"{line[:24]!r} is not in what ccxt says: {said}"
-        # So that no key is set aside.
-        through.private_post_v1_balances()
         print(f"       {refusal['word']:32} {one.__name__}", flush=True)
 
     return run
