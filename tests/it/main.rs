@@ -27,6 +27,7 @@ mod nonces;
 mod operator;
 mod secrets;
 mod simulator;
+mod stories;
 mod support;
 mod through;
 mod upstream;

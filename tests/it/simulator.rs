@@ -26,19 +26,11 @@ use http::Method;
 use http::Request;
 use http_body_util::BodyExt as _;
 use http_body_util::Full;
-use hyper_rustls::HttpsConnector;
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::ClientConfig;
-use rustls::RootCertStore;
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 use serde_json::json;
 use sha2::Sha384;
+
+use crate::support::{Direct, trusting};
 
 /// A key and its secret.
 type Pair = (&'static str, &'static str);
@@ -79,23 +71,14 @@ impl Answer {
 
 struct Bench {
     simulator: Simulator,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Direct,
 }
 
 impl Bench {
     async fn new(options: Options) -> Self {
         let simulator = Simulator::start(options).await.expect("started");
-        let mut roots = RootCertStore::empty();
-        let authority = CertificateDer::from_pem_slice(simulator.ca_pem().as_bytes());
-        roots.add(authority.expect("PEM")).expect("a certificate");
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_only();
-        let connector = builder.enable_all_versions().build();
-        Self { simulator, client: Client::builder(TokioExecutor::new()).build(connector) }
+        let client = trusting(simulator.ca_pem());
+        Self { simulator, client }
     }
 
     async fn send(&self, request: http::request::Builder, body: &str) -> Option<Answer> {

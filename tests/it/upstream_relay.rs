@@ -1,88 +1,14 @@
 //! A network between proxy and exchange that ends at any byte, in the middle of a handshake or of a
 //! record.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use geminid::simulator::NonceRule;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::support::{Exchange, Settings};
+use crate::support::{Exchange, Relay, Settings};
 use crate::upstream_bytes::Bench;
-
-/// Passes so many bytes of each connection, then resets it.
-struct Relay {
-    address: SocketAddr,
-    /// Bytes to the exchange, and bytes from it.
-    limits: Arc<[AtomicU64; 2]>,
-    /// A change ends every connection.
-    round: watch::Sender<u64>,
-}
-
-impl Relay {
-    async fn start(to: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let limits = Arc::new([AtomicU64::new(u64::MAX), AtomicU64::new(u64::MAX)]);
-        let round = watch::Sender::new(0);
-        let (bounds, rounds) = (Arc::clone(&limits), round.subscribe());
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let Ok(far) = TcpStream::connect(to).await else { continue };
-                let [up, down] = [0, 1].map(|it| bounds[it].load(Ordering::SeqCst));
-                let mut rounds = rounds.clone();
-                rounds.mark_unchanged();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = pass(near, far, up, down) => {}
-                        _ = rounds.changed() => {}
-                    }
-                });
-            }
-        });
-        Self { address, limits, round }
-    }
-
-    /// From now on, connections end there; those that were end now.
-    fn limit(&self, up: u64, down: u64) {
-        self.limits[0].store(up, Ordering::SeqCst);
-        self.limits[1].store(down, Ordering::SeqCst);
-        self.round.send_modify(|it| *it += 1);
-    }
-}
-
-async fn pass(near: TcpStream, far: TcpStream, up: u64, down: u64) {
-    for stream in [&near, &far] {
-        stream.set_nodelay(true).ok();
-        stream.set_zero_linger().ok();
-    }
-    let (mut near_read, mut near_write) = near.into_split();
-    let (mut far_read, mut far_write) = far.into_split();
-    tokio::select! {
-        () = copy(&mut near_read, &mut far_write, up) => {}
-        () = copy(&mut far_read, &mut near_write, down) => {}
-    }
-}
-
-async fn copy(
-    from: &mut tokio::net::tcp::OwnedReadHalf,
-    to: &mut tokio::net::tcp::OwnedWriteHalf,
-    mut limit: u64,
-) {
-    let mut bytes = vec![0; 16_384];
-    while limit > 0 {
-        let Ok(n @ 1..) = from.read(&mut bytes).await else { return };
-        let n = n.min(usize::try_from(limit).unwrap_or(n));
-        if to.write_all(&bytes[..n]).await.is_err() {
-            return;
-        }
-        limit -= n as u64;
-    }
-}
 
 #[tokio::test]
 async fn a_connection_that_ends_at_any_byte_on_the_wire() {

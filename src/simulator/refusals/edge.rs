@@ -103,6 +103,8 @@ pub(super) static ROWS: &[Refused] = &[
     row("akamai", "edge-blocked", Seen, 403, ("text/html", Body::Text("<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n \nYou don't have permission to access \"http&#58;&#47;&#47;api&#46;gemini&#46;com&#47;\" on this server.<P>\nReference&#32;&#35;18&#46;5c1f1cb8&#46;1790000000&#46;1a2b3c4d\n</BODY>\n</HTML>\n"))).with(AKAMAI),
     row("imperva", "edge-blocked", Seen, 403, ("text/html", Body::Text("<html style=\"height:100%\"><head><META NAME=\"ROBOTS\" CONTENT=\"NOINDEX, NOFOLLOW\"></head><body style=\"margin:0px;height:100%\"><iframe id=\"main-iframe\" src=\"/_Incapsula_Resource?incident_id=123000450067008900-12345678901234567\">Request unsuccessful. Incapsula incident ID: 123000450067008900-12345678901234567</iframe></body></html>"))).with(&[("x-iinfo", "12-34567890-0 0NNN RT(1790000000000 0) q(0 -1 -1 -1) r(0 -1)"), ("x-cdn", "Imperva")]),
     row("nginx-403", "edge-blocked", Seen, 403, ("text/html", Body::Plain("403 Forbidden", NGINX_LINE))).with(&[("server", "nginx")]),
+    // docs.aws.amazon.com/apigateway: the default answer of its firewall.
+    row("api-gateway-403", "edge-blocked", Documented, 403, ("application/json", Body::Text(r#"{"message":"Forbidden"}"#))).with(&[("x-amzn-errortype", "ForbiddenException"), ("x-amzn-requestid", "3f1c7a52-9d4e-4b0f-8a6b-2e5d1c9f7a30"), ("x-amz-apigw-id", "abcDEFghIJKLmno=")]),
 
     row("edge-region", "edge-region", Documented, 403, (HTML, Body::Cloudflare("1009", "Access denied", COUNTRY))).with(CF),
     row("cloudflare-1009", "edge-region", Documented, 403, (HTML, Body::Cloudflare("1009", "Access denied", COUNTRY))).with(CF),

@@ -59,7 +59,7 @@ pub(super) static ROWS: &[Refused] = &[
     // The account. Most of these reasons are documented without a status.
     said("account-missing", "account-missing", Seen, 400, "MissingAccounts", "Expected a JSON payload with accounts"),
     said("account-on-account-key", "account-on-account-key", Documented, 400, "AccountsOnGroupOnlyApi", "The 'account' parameter is only for master API keys"),
-    said("more-than-one-account", "", Documented, 400, "MoreThanOneAccount", "MoreThanOneAccount"),
+    said("more-than-one-account", "account-missing", Documented, 400, "MoreThanOneAccount", "MoreThanOneAccount"),
     row("account-restricted", "account-restricted", Documented, 403, (JSON, Body::Text(r#"{"error":"ACCOUNT_RESTRICTED_SELL_ONLY","message":"Your account is restricted to selling existing positions; buying is not permitted."}"#))),
     row("account-restricted-group", "account-restricted", Documented, 403, (JSON, Body::Text(r#"{"error":"This account is not permitted to trade prediction markets","code":"ACCOUNT_GROUP_BLOCKED"}"#))),
     // Nobody has published what a held account is answered with.
@@ -96,7 +96,7 @@ pub(super) static ROWS: &[Refused] = &[
     row("google-key-invalid", "wrong-gemini", Seen, 400, (GOOGLE, Body::Text(r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com","metadata":{"service":"generativelanguage.googleapis.com"}}]}}"#))).with(GOOGLE_FRONT),
     row("google-401", "wrong-gemini", Seen, 401, (GOOGLE, Body::Text(r#"{"error":{"code":401,"message":"Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.","status":"UNAUTHENTICATED","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"ACCESS_TOKEN_TYPE_UNSUPPORTED","domain":"googleapis.com"}]}}"#))).with(GOOGLE_FRONT),
     row("google-429", "wrong-gemini", Seen, 429, (GOOGLE, Body::Text(r#"{"error":{"code":429,"message":"Resource has been exhausted (e.g. check quota).","status":"RESOURCE_EXHAUSTED"}}"#))).with(GOOGLE_FRONT),
-    row("google-page", "", Seen, 403, (HTML, Body::Text("<!DOCTYPE html>\n<html lang=en>\n<meta charset=utf-8>\n<title>Error 403 (Forbidden)!!1</title>\n<p><b>403.</b> <ins>That\u{2019}s an error.</ins>\n<p>Your client does not have permission to get this URL from this server. <ins>That\u{2019}s all we know.</ins>\n"))),
+    row("google-page", "wrong-gemini", Seen, 403, (HTML, Body::Text("<!DOCTYPE html>\n<html lang=en>\n<meta charset=utf-8>\n<title>Error 403 (Forbidden)!!1</title>\n<p><b>403.</b> <ins>That\u{2019}s an error.</ins>\n<p>Your client does not have permission to get this URL from this server. <ins>That\u{2019}s all we know.</ins>\n"))),
 
     // What nobody knows, or what could be more than one thing.
     said("unexplained", "unexplained", Plausible, 403, "Whatever", "no"),
@@ -106,7 +106,6 @@ pub(super) static ROWS: &[Refused] = &[
     row("empty-503", "", Plausible, 503, (TEXT, Body::Text(""))),
     row("text-403", "", Plausible, 403, (TEXT, Body::Text("Forbidden"))),
     row("json-403", "", Plausible, 403, (JSON, Body::Text(r#"{"error":"forbidden"}"#))),
-    row("json-message-403", "", Plausible, 403, (JSON, Body::Text(r#"{"message":"Forbidden"}"#))),
 ];
 
 const GOOGLE: &str = "application/json; charset=UTF-8";

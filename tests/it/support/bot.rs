@@ -1,6 +1,7 @@
 //! A bot: plain HTTP to the proxy.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,9 +9,14 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use sha2::Sha384;
 
@@ -22,6 +28,22 @@ pub(crate) struct Bot {
     client: Client<HttpConnector, Full<Bytes>>,
     here: SocketAddr,
     headers: HeaderMap,
+}
+
+/// A client of the exchange itself.
+pub(crate) type Direct = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// One that trusts this authority alone.
+pub(crate) fn trusting(ca_pem: &str) -> Direct {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_only();
+    Client::builder(TokioExecutor::new()).build(builder.enable_all_versions().build())
 }
 
 /// Sends bytes as they are, and reads until the other side closes: ask it to.

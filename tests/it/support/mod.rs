@@ -3,11 +3,13 @@
 mod bot;
 pub(crate) mod canary;
 mod proxy;
+mod relay;
 
 use std::process::{Command, Output};
 
-pub(crate) use self::bot::{Answer, Bot, raw};
+pub(crate) use self::bot::{Answer, Bot, Direct, raw, trusting};
 pub(crate) use self::proxy::{Exchange, Proxy, Settings};
+pub(crate) use self::relay::Relay;
 
 /// Runs the built binary to its end.
 pub(crate) fn geminid(arguments: &[&str]) -> Output {
