@@ -139,7 +139,6 @@ pub(crate) fn told(headers: &HeaderMap) -> Headers {
         retry_after: header("retry-after").and_then(|it| it.parse().ok()),
         server: header("server"),
         via: header("via"),
-        content_type: header("content-type"),
         edge_id: named("cf-ray").or_else(|| named("x-amz-cf-id")),
         mitigated: header("cf-mitigated"),
         challenge: header("www-authenticate").or_else(|| header("proxy-authenticate")),

@@ -28,7 +28,7 @@ use crate::nonce::{Lane, Next, Reading, ServerClock, Turn};
 use crate::observe::{Intent, Observer, Record};
 use crate::outside::Outside;
 use crate::policy;
-use crate::provider::{Asked, Key, Provider, Routes, Signed, Wire};
+use crate::provider::{Asked, Environment, Key, Provider, Routes, Signed, Wire};
 use crate::quotes::Quotes;
 use crate::ready::Ready;
 use crate::refusal::Refusal;
@@ -49,6 +49,7 @@ const BUDGET_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) provider: &'static dyn Provider,
+    pub(crate) environment: Environment,
     pub(crate) routes: Routes,
     pub(crate) doors: Doors,
     /// Whether public data needs no client.

@@ -373,6 +373,7 @@ impl Parts<'_> {
         let known = upstream.provider.operations().iter();
         Ok(Proxy {
             provider: upstream.provider,
+            environment: upstream.environment,
             routes: Routes::new(known.chain(&upstream.operations)),
             doors: doors(upstream),
             public: upstream.public,

@@ -13,10 +13,8 @@ use super::{Check, State, Topic};
 use crate::answer::{self, Received};
 use crate::clock::{Clock, UnixMicros};
 use crate::config::Upstream;
-use crate::diagnose::{self, Cause, StatusPage};
-use crate::egress::{
-    BadAnchor, Certificate, Destination, Egress, Look, Reached, SendError, is_inner, look,
-};
+use crate::diagnose::{self, Cause, StatusPage, is_inside};
+use crate::egress::{BadAnchor, Certificate, Destination, Egress, Look, Reached, look};
 use crate::nonce::{Reading, ServerClock};
 use crate::outside::Outside;
 use crate::ready::Ready;
@@ -242,7 +240,7 @@ impl Walk<'_> {
             Some(Some(seen)) => (seen, "as the address service sees it"),
             Some(None) | None => (local, "this machine's own"),
         };
-        let behind = ip == local && is_inner(local);
+        let behind = ip == local && is_inside(local);
         let words = format!("requests leave from {ip}, {whose}");
         let list: Vec<String> = expected.iter().map(ToString::to_string).collect();
         let list = list.join(", ");

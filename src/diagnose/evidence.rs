@@ -40,7 +40,6 @@ pub(crate) struct Headers {
     pub(crate) retry_after: Option<u64>,
     pub(crate) server: Option<String>,
     pub(crate) via: Option<String>,
-    pub(crate) content_type: Option<String>,
     /// What an edge calls this request, as `name: value`: `cf-ray`, `x-amz-cf-id`.
     pub(crate) edge_id: Option<String>,
     /// `cf-mitigated`, which says what Cloudflare did.

@@ -10,7 +10,6 @@ mod cause;
 mod evidence;
 mod finding;
 mod history;
-#[cfg_attr(not(test), expect(dead_code, reason = "the inquiry asks them"))]
 mod question;
 mod read;
 mod report;
@@ -24,7 +23,6 @@ pub(crate) use self::evidence::{
 };
 pub(crate) use self::finding::{By, Confidence, DecidedBy, Finding, Fix, Retry};
 pub(crate) use self::history::ago;
-#[expect(unused_imports, reason = "the inquiry asks them")]
 pub(crate) use self::question::{Question, open_questions};
 pub(crate) use self::read::{quoted, read_body};
 pub(crate) use self::report::{Context, Report, proxy_status};

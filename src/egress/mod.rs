@@ -42,6 +42,7 @@ use self::names::Names;
 use self::pool::{Leased, Pool, Unanswered, chain};
 use crate::clock::Clock;
 use crate::config::Upstream;
+use crate::diagnose::is_inside;
 use crate::provider::Wire;
 
 /// The most informational answers before the answer. The exchange sends none; hyper would read them
@@ -100,19 +101,7 @@ pub(crate) struct Leaving {
 impl From<IpAddr> for Leaving {
     fn from(ip: IpAddr) -> Self {
         let ip = ip.to_canonical();
-        Self { ip, text: (!is_inner(ip)).then(|| ip.to_string().into()) }
-    }
-}
-
-/// Whether an address means something in its own network alone (RFC 1918, 6598, 3927, 4193, 4291).
-pub(crate) fn is_inner(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let [first, second, ..] = ip.octets();
-            let shared = first == 100 && second & 0b1100_0000 == 64;
-            ip.is_private() || ip.is_link_local() || shared
-        }
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+        Self { ip, text: (!is_inside(ip)).then(|| ip.to_string().into()) }
     }
 }
 

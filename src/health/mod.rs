@@ -230,7 +230,6 @@ impl Health {
     }
 
     /// Another secret is signed with from now on: it need not wait for a trial.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever takes up a key's secret anew"))]
     pub(crate) fn renewed(&self, key: &KeyName, now: Duration) -> Vec<Turned> {
         let since = self.state().key(key).trust.restore();
         since.map(|it| self.released(key, it, now)).into_iter().collect()
@@ -291,10 +290,6 @@ impl Health {
 
     /// Whether a question of our own may be asked with this key now, or without one: one a minute. The
     /// right is taken.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for whoever asks questions about rejections")
-    )]
     pub(crate) fn may_ask(&self, key: Option<&KeyName>, now: Duration) -> bool {
         let mut state = self.state();
         let asked = match key {

@@ -124,6 +124,7 @@ impl Proxy {
             let (name, now) = (ring.name(), self.clock.monotonic());
             let detail = format!("another secret of the key `{name}`");
             self.health.changed(ChangeKind::Secret, detail, now);
+            self.tell_turns(&self.health.renewed(name, now));
             self.observer.trail.note("secret", &[("key", name.as_str()), ("result", "taken up")]);
         }
         secret

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::answer::{self, Received};
 use crate::call::{Call, Identity};
-use crate::diagnose::{self, Diagnosis, Evidence, KeyEvidence, NonceEvidence, Report};
+use crate::diagnose::{self, Diagnosis, Evidence, KeyEvidence, NonceEvidence, Report, SecretFile};
 use crate::health::{Rejected, Turned};
 use crate::nonce::{LaneView, Turn};
 use crate::observe::Record;
@@ -141,13 +141,17 @@ impl Proxy {
     ) -> Evidence {
         let now = self.clock.monotonic();
         let operation = &call.operation;
-        let key = |Signed { ring, .. }: Signed<'_>| KeyEvidence {
-            name: ring.name().to_string(),
-            hint: ring.key.credential().hint(),
-            master: ring.key.credential().is_master(),
-            account: ring.key.account.clone(),
-            roles: self.health.roles(ring.name(), now),
-            ..KeyEvidence::default()
+        let key = |Signed { ring, .. }: Signed<'_>| {
+            let credential = ring.key.credential();
+            KeyEvidence {
+                name: ring.name().to_string(),
+                hint: credential.hint(),
+                odd: !self.provider.is_key_text(credential.key_text()),
+                master: credential.is_master(),
+                account: ring.key.account.clone(),
+                roles: self.health.roles(ring.name(), now),
+                secret: SecretFile::NotAsked,
+            }
         };
         let nonce = |Signed { lane, n_resigns, .. }: Signed<'_>| NonceEvidence {
             mode: lane.mode.as_str(),
@@ -156,6 +160,7 @@ impl Proxy {
             stopped: lane.stopped,
         };
         let mut evidence = received.evidence();
+        evidence.environment = Some(self.environment.as_str());
         evidence.operation = Some(operation.name.to_string());
         evidence.roles_needed.clone_from(&operation.roles);
         evidence.client = record.facts.client.as_ref().map(ToString::to_string);

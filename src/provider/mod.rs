@@ -218,6 +218,9 @@ pub(crate) trait Provider: fmt::Debug + Send + Sync {
     /// Asks for every live order of a key.
     fn active_orders(&self, account: Option<&str>) -> Call;
 
+    /// Whether a key's text begins as this upstream's keys do.
+    fn is_key_text(&self, text: &str) -> bool;
+
     /// Asks which roles a key has.
     fn roles_question(&self, account: Option<&str>) -> Call;
 

@@ -73,7 +73,7 @@ const FILTERS: &[Maker] = &[
     },
     Maker {
         name: "Palo Alto",
-        words: &["palo alto networks", "globalprotect"],
+        words: &["palo alto networks", "globalprotect", "in accordance with company policy"],
         headers: &["globalprotect"],
     },
     Maker { name: "Forcepoint", words: &["forcepoint", "websense"], headers: &["websense"] },

@@ -79,7 +79,7 @@ impl Provider for Exchange {
             // A payload alone carries parameters and claims nothing.
             return None;
         }
-        let bytes = |it: Option<&'a http::HeaderValue>| it.map_or(&[][..], |it| it.as_bytes());
+        let bytes = |it: Option<&'a HeaderValue>| it.map_or(&[][..], |it| it.as_bytes());
         let payload = bytes(headers.get(&PAYLOAD));
         Some(Presented { key: bytes(key), payload, signature: bytes(signature) })
     }
@@ -161,6 +161,11 @@ impl Provider for Exchange {
 
     fn active_orders(&self, account: Option<&str>) -> Call {
         own::active_orders(account)
+    }
+
+    fn is_key_text(&self, text: &str) -> bool {
+        // As documented; `group-` is tested for by the exchange's own command line.
+        ["account-", "master-", "group-"].iter().any(|it| text.starts_with(it))
     }
 
     fn roles_question(&self, account: Option<&str>) -> Call {

@@ -312,7 +312,6 @@ fn headers(given: &Value) -> Headers {
         retry_after: one("retry-after").and_then(|it| it.parse().ok()),
         server: one("server"),
         via: one("via"),
-        content_type: one("content-type"),
         edge_id: named("cf-ray").or_else(|| named("x-amz-cf-id")),
         mitigated: one("cf-mitigated"),
         challenge: one("www-authenticate").or_else(|| one("proxy-authenticate")),
