@@ -42,9 +42,12 @@ struct Site<T> {
     path: String,
     read: fn(&[u8]) -> Option<T>,
     clock: Arc<dyn Clock>,
-    // When it was last asked, and where the answer comes.
-    last: Mutex<Option<(Duration, watch::Receiver<Said<T>>)>>,
+    // The question that was asked last.
+    last: Mutex<Option<Question<T>>>,
 }
+
+/// When it was asked, and where the answer comes.
+type Question<T> = (Duration, watch::Receiver<Said<T>>);
 
 #[derive(Clone, Debug)]
 enum Said<T> {

@@ -277,8 +277,8 @@ mod tests {
     #[test]
     fn grants_are_held_against_the_roles_of_the_key() {
         check("scopes = [\"auditor\"]", &["Auditor"], &[READS]);
-        let fault = (Topic::Grant, State::Fault, "orders:read");
-        check("scopes = [\"orders:read\"]", &["FundManager"], &[fault]);
+        let fault = (Topic::Grant, State::Fault, "predictions:orders:read");
+        check("scopes = [\"predictions:orders:read\"]", &["Auditor"], &[fault]);
         check("scopes = [\"trader\"]", &["Trader"], &[SERVED, ANY_SIZE]);
         let lost = "orders:cancel, orders:create, predictions";
         let lost = (Topic::Grant, State::Fault, lost);

@@ -52,6 +52,15 @@ pub(crate) async fn upstream(upstream: &Upstream, clock: &Arc<dyn Clock>) -> Vec
     walk.checks
 }
 
+/// What an outside service says of the address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Service {
+    /// None is configured.
+    None,
+    Silent,
+    Sees(IpAddr),
+}
+
 struct Walk<'a> {
     upstream: &'a Upstream,
     clock: &'a Arc<dyn Clock>,
@@ -76,7 +85,11 @@ impl Walk<'_> {
         let local = self.public(&egress, page, address).await;
         let local = local.or_else(|| seen.connection?.ok().map(|it| it.from));
         if let Some(local) = local {
-            let service = outside.knows_address().then_some(address);
+            let service = match (outside.knows_address(), address) {
+                (false, _) => Service::None,
+                (true, None) => Service::Silent,
+                (true, Some(seen)) => Service::Sees(seen),
+            };
             self.egress(local.to_canonical(), service);
         }
         Ok(())
@@ -232,13 +245,12 @@ impl Walk<'_> {
         }
     }
 
-    /// `service` is `None` without an outside service, and holds `None` if that is silent.
-    fn egress(&mut self, local: IpAddr, service: Option<Option<IpAddr>>) {
+    fn egress(&mut self, local: IpAddr, service: Service) {
         let expected = &self.upstream.expect;
         let check = |state, line: String| self.check(Topic::Egress, state, line);
         let (ip, whose) = match service {
-            Some(Some(seen)) => (seen, "as the address service sees it"),
-            Some(None) | None => (local, "this machine's own"),
+            Service::Sees(seen) => (seen, "as the address service sees it"),
+            Service::Silent | Service::None => (local, "this machine's own"),
         };
         let behind = ip == local && is_inside(local);
         let words = format!("requests leave from {ip}, {whose}");
@@ -260,7 +272,7 @@ impl Walk<'_> {
             .fixed_by(format!("add {ip} to the keys' Trusted IPs and to `[upstreams.egress] expect`"))
             .fixed_by("or send from an expected address: `[upstreams.egress] bind`, or this machine's routes"),
         };
-        let silent = matches!(service, Some(None));
+        let silent = service == Service::Silent;
         let silent = silent.then(|| {
             check(State::Remark, "the address service does not answer".to_owned())
                 .fixed_by("open `[upstreams.egress] address_service` in a browser: it answers with an address")
@@ -358,7 +370,10 @@ mod tests {
             (listed, "203.0.113.7", Some(None), &[State::Ok, State::Remark]),
             (listed, "192.168.1.5", Some(None), &[State::Remark, State::Remark]),
         ] {
-            let service = service.map(|it| it.map(ip));
+            let service = match service {
+                None => Service::None,
+                Some(seen) => seen.map_or(Service::Silent, |it| Service::Sees(ip(it))),
+            };
             let checks = checks(settings, |walk| walk.egress(ip(local), service));
             let told: Vec<State> = checks.iter().map(|it| it.state).collect();
             assert_eq!(told, states, "{settings} {local} {service:?} {checks:?}");

@@ -39,7 +39,7 @@ fn normal(text: &str, dir: &Path) -> String {
     let line = |line: &str| {
         let cut = ["localhost is ", "no connection: "].iter().find_map(|it| {
             let at = line.find(it)? + it.len();
-            Some(format!("{}…", &line[..at]))
+            Some(format!("{}…", line.get(..at)?))
         });
         cut.unwrap_or_else(|| line.to_owned())
     };
@@ -57,9 +57,13 @@ struct Case {
 
 impl Default for Case {
     fn default() -> Self {
-        let (change, options): (fn(String, &Path) -> String, fn(&mut Options)) =
-            (|text, _| text, |_| {});
-        Self { name: "good", code: 0, settings: Settings::default(), change, options }
+        Self {
+            name: "good",
+            code: 0,
+            settings: Settings::default(),
+            change: |text, _| text,
+            options: |_| {},
+        }
     }
 }
 
