@@ -49,8 +49,8 @@ fn refused_at_the_door() -> Vec<Refusal> {
     let peer = Peer::at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
     let who = [
         Unidentified::Missing,
-        Unidentified::Wrong { place: "Authorization" },
-        Unidentified::Ambiguous { places: vec!["Authorization", "the signature headers"] },
+        Unidentified::Wrong { place: "`Authorization`" },
+        Unidentified::Ambiguous { places: vec!["`Authorization`", "the signature headers"] },
         Unidentified::Throttled { wait: Duration::from_secs(41) },
         Unidentified::Expired { client: client.clone() },
         Unidentified::Address { client, peer },
@@ -60,7 +60,7 @@ fn refused_at_the_door() -> Vec<Refusal> {
     all.extend([
         Misdirected::Browser("its `Origin` is not this listener's own".to_owned()).into(),
         Misdirected::Host("example.com".to_owned()).into(),
-        Misdirected::Malformed("the path has a `..` in it").into(),
+        Misdirected::Malformed("a question mark without a query").into(),
         Misdirected::Unheard(Unheard::Bad(BadHead::TooLarge)).into(),
         Misdirected::Unheard(Unheard::Crowded).into(),
         Unread::Slow.into(),
@@ -92,7 +92,12 @@ fn refused_orders() -> Vec<Refusal> {
             most: Box::new(decimal("500")),
         }
         .into(),
-        Denial::Unpriceable { client: client(), limit, why: text("no price is known") }.into(),
+        Denial::Unpriceable {
+            client: client(),
+            limit: "orders",
+            why: text("execute_instant_order is no order that can be read"),
+        }
+        .into(),
         Denial::Frozen { client: client(), everything: false }.into(),
         Spent::NotionalPerDay { client: client(), currency: usd(), max: decimal("5000") }.into(),
         Spent::OpenOrders { client: client(), max: 20 }.into(),
@@ -122,13 +127,13 @@ fn refused_orders() -> Vec<Refusal> {
 
 /// Refusals of other calls, with the operation and the scope that they are about.
 fn refused_others() -> Vec<(&'static str, Scope, Refusal)> {
-    let why = "no entry of `withdrawals` names this address".to_owned();
+    let why = "it has no `[[clients.withdrawals]]` entry".to_owned();
     let setting = "withdrawals";
     let cancel_all = OperationName::new("cancel_all_orders");
     let denial = |it: Denial| Refusal::from(it);
     vec![
         (
-            "withdraw",
+            "withdraw_crypto_v1",
             Scope::CryptoSend,
             denial(Denial::Withdrawal { client: client(), setting, why }),
         ),
@@ -182,6 +187,7 @@ fn page(cause: Cause, status: u16, server: &str, body: &'static str) -> Theirs {
     Theirs { headers, ..theirs(cause, status, body) }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn rejections() -> Vec<Theirs> {
     let stopped = |cause, body, why| Theirs { stopped: Some(why), ..theirs(cause, 400, body) };
     let nonce = r#"{"result":"error","reason":"InvalidNonce","message":"Nonce '1790000000000' has not increased since your last call to the Gemini API."}"#;
