@@ -8,7 +8,6 @@ use crate::diagnose::SecretFile;
 use crate::roster::KeyRing;
 
 /// Reads the key's secret once more, and takes it up if it is another one.
-#[cfg_attr(not(test), expect(dead_code, reason = "the inquiry into a rejection asks for it"))]
 pub(crate) async fn reread(ring: &KeyRing) -> SecretFile {
     if !ring.source.can_change() {
         return SecretFile::NotAsked;

@@ -26,7 +26,7 @@ fn usage_faults_end_with_two() {
     for arguments in [&["frobnicate"][..], &[], &["serve", "--nonsense"], &["demo", "extra"]] {
         assert_eq!(geminid(arguments).status.code(), Some(2), "{arguments:?}");
     }
-    let later = geminid(&["doctor"]);
+    let later = geminid(&["run"]);
     assert_eq!(later.status.code(), Some(2));
     assert!(err(&later).contains("not in this build yet"), "{}", err(&later));
     assert!(out(&geminid(&["--help"])).contains("demo"));
