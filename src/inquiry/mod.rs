@@ -60,19 +60,30 @@ impl Proxy {
             }
             return received;
         }
+        // Boxed: it is rare, and would make every call's future larger.
+        Box::pin(self.explain(received, call, signed, record)).await
+    }
+
+    async fn explain(
+        self: &Arc<Self>,
+        received: Received,
+        call: &Call,
+        signed: Option<Signed<'_>>,
+        record: &mut Record,
+    ) -> Received {
         let (evidence, diagnosis) = self.diagnosed(&received, call, signed, record).await;
         let received = answer::annotate(received, diagnosis, signed.map(|it| &it.ring.key), record);
         if let Some((Diagnosis { finding, .. }, report)) = received.diagnosis() {
             let rejected = Rejected {
-                key,
-                operation,
+                key: signed.map(|it| it.ring.name()),
+                operation: &call.operation.name,
                 finding,
                 request_id: record.facts.request_id,
                 status: evidence.status,
                 reason: evidence.reason(),
                 report,
             };
-            self.tell_turns(&self.health.rejected(&rejected, at));
+            self.tell_turns(&self.health.rejected(&rejected, self.reading()));
         }
         received
     }
