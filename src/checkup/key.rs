@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Check, State, Topic};
 use crate::answer::Received;
+use crate::config::Config;
 use crate::diagnose::Finding;
 use crate::proxy::Proxy;
 use crate::refusal::Refusal;
@@ -133,6 +134,22 @@ impl KeySeen {
     }
 }
 
+/// The keys that were not asked at all: a fault that is told by now stood in the way.
+pub(crate) fn unasked(config: &Config, seen: &[KeySeen]) -> Option<Check> {
+    let is_seen = |name: &str| seen.iter().any(|it| it.key == name);
+    let names: Vec<String> = config
+        .keys
+        .iter()
+        .filter(|it| !is_seen(it.name.as_str()))
+        .map(|it| format!("`{}`", it.name))
+        .collect();
+    let line = format!("not asked, for the fault above: {}", names.join(", "));
+    (!names.is_empty()).then(|| {
+        Check::new(Topic::Key, "keys", State::Remark, line)
+            .fixed_by("mend that, and run `geminid doctor` again")
+    })
+}
+
 /// What was seen of each key.
 pub(crate) fn keys(seen: &[KeySeen]) -> Vec<Check> {
     seen.iter().flat_map(key).collect()
@@ -145,14 +162,12 @@ fn key(seen: &KeySeen) -> Vec<Check> {
     let mut checks = Vec::new();
     match (roles, refused) {
         (Some(roles), _) => {
-            let kind = match (master, account) {
-                (false, _) => "an account's key".to_owned(),
-                (true, Some(account)) => format!("a master key, for `{account}` by default"),
-                (true, None) => "a master key".to_owned(),
-            };
+            let kind = if *master { "a master key" } else { "an account's key" };
+            let default = account.as_ref().filter(|_| *master);
+            let default = default.map_or_else(String::new, |it| format!(", for `{it}` by default"));
             let roles = if roles.is_empty() { "no role".to_owned() } else { roles.join(", ") };
             let line = format!(
-                "accepted, and so is the address: {kind} that ends in {hint}, with {roles}"
+                "accepted, and so is the address: {kind} that ends in {hint}{default}, with {roles}"
             );
             checks.push(check(Topic::Key, State::Ok, line));
         }

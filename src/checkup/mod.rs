@@ -1,7 +1,8 @@
 //! Checks of a set-up, each told in one line with what to do: what `geminid doctor` prints.
 //!
 //! 1. Nothing is changed: not at the exchange, and here no more than asking a key needs (its nonces go on).
-//! 2. What follows from a fault that is told already is not told again.
+//! 2. What follows from a fault that is told already is not told again; but which keys were not asked for
+//!    it is, so that nobody takes silence for health.
 //! 3. A rejection is explained by the same rules as a client's.
 //! 4. No key and no secret is part of a check; foreign words are bounded.
 
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 pub(crate) use self::client::clients;
 pub(crate) use self::file::files;
-pub(crate) use self::key::{KeySeen, keys};
+pub(crate) use self::key::{KeySeen, keys, unasked};
 pub(crate) use self::state::{Standing, state};
 pub(crate) use self::upstream::upstream;
 use crate::call::words;

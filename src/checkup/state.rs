@@ -77,7 +77,10 @@ fn directory(subject: &str, about: &fs::Metadata, held: bool, foreign: bool) -> 
     let words = worded(about);
     let check = |state, line: String| Check::new(Topic::State, subject, state, line);
     if held {
-        return check(State::Ok, format!("{words}; a proxy is running on it"));
+        return check(
+            State::Ok,
+            format!("{words}; a proxy is running on it, and is asked for its keys"),
+        );
     }
     if foreign {
         // Even root would leave files there that the owner's proxy could not write.
@@ -145,9 +148,8 @@ fn audit(subject: &str, dir: &Path) -> Option<Check> {
         Ok(Ok(sound)) => {
             let line = match sound.n_lines {
                 0 => "the audit trail is empty".to_owned(),
-                _ => {
-                    format!("the newest file of the audit trail is whole ({} lines)", sound.n_lines)
-                }
+                1 => "the newest file of the audit trail is whole (1 line)".to_owned(),
+                n => format!("the newest file of the audit trail is whole ({n} lines)"),
             };
             check(State::Ok, line)
         }

@@ -91,6 +91,7 @@ async fn examine(place: Where, logging: Logging) -> Vec<Check> {
         Vec::new()
     });
     checks.extend(checkup::keys(&seen));
+    checks.extend(checkup::unasked(&config, &seen));
     checks.extend(checkup::clients(&config, &seen, clock.wall()));
     checks
 }

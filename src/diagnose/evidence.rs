@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::Cause;
 use crate::call::{StopCause, words};
 
+/// For the name and the end of a key of which only the kind is known.
+pub(crate) const UNKNOWN: &str = "…";
+
 /// What is known of one rejected call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
@@ -238,15 +241,17 @@ impl Evidence {
 
     /// The key in words.
     pub(crate) fn key_words(&self) -> String {
-        self.key
-            .as_ref()
-            .map_or_else(|| "the key".to_owned(), |it| format!("the key `{}`", it.name))
+        let name = self.key.as_ref().map(|it| it.name.as_str()).filter(|it| *it != UNKNOWN);
+        name.map_or_else(|| "the key".to_owned(), |it| format!("the key `{it}`"))
     }
 
     /// Where on the exchange's site the key is found.
     pub(crate) fn key_settings(&self) -> String {
-        let hint = self.key.as_ref().map_or("…", |it| it.hint.as_str());
-        format!("Settings → API → the key that ends in {hint}")
+        let hint = self.key.as_ref().map(|it| it.hint.as_str());
+        match hint.filter(|it| *it != UNKNOWN) {
+            Some(hint) => format!("Settings → API → the key that ends in {hint}"),
+            None => "Settings → API → the key".to_owned(),
+        }
     }
 
     pub(crate) fn operation_words(&self) -> &str {

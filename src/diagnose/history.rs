@@ -20,7 +20,10 @@ pub(super) fn told(evidence: &Evidence, mut finding: Finding) -> Finding {
     let mut fact = format!("{what} last worked {}", ago(worked));
     if let Some((_, first)) = lately.refused.filter(|_| lately.n_refused > 0) {
         let n = lately.n_refused;
-        fact.push_str(&format!(", and was refused {n} times since, first {}", ago(first)));
+        fact.push_str(&match n {
+            1 => format!(", and was refused since, {}", ago(first)),
+            _ => format!(", and was refused {n} times since, first {}", ago(first)),
+        });
     }
     finding.evidence.push(fact);
     let between = broken_by(evidence, lately);
@@ -151,7 +154,8 @@ impl ChangeKind {
 pub(crate) fn ago(it: Duration) -> String {
     let seconds = it.as_secs();
     match seconds {
-        0..120 => format!("{seconds} s ago"),
+        0 => "less than 1 s ago".to_owned(),
+        1..120 => format!("{seconds} s ago"),
         120..7_200 => format!("{} min ago", seconds / 60),
         _ => format!("{} h ago", seconds / 3_600),
     }
@@ -164,7 +168,10 @@ mod tests {
     #[test]
     fn times_are_said_in_the_unit_that_fits() {
         let said = |it| ago(Duration::from_secs(it));
-        assert_eq!([said(0), said(119), said(120)], ["0 s ago", "119 s ago", "2 min ago"]);
+        assert_eq!(
+            [said(0), said(119), said(120)],
+            ["less than 1 s ago", "119 s ago", "2 min ago"]
+        );
         assert_eq!([said(7_199), said(7_200)], ["119 min ago", "2 h ago"]);
     }
 }

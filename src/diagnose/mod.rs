@@ -19,7 +19,7 @@ mod splice;
 pub(crate) use self::cause::Cause;
 pub(crate) use self::evidence::{
     Asked, Body, Change, ChangeKind, EgressEvidence, Evidence, Headers, KeyEvidence, Lately,
-    NonceEvidence, Past, Probe, Said, SecretFile, StatusPage, is_inside,
+    NonceEvidence, Past, Probe, Said, SecretFile, StatusPage, UNKNOWN, is_inside,
 };
 pub(crate) use self::finding::{By, Confidence, DecidedBy, Finding, Fix, Retry};
 pub(crate) use self::history::ago;

@@ -21,7 +21,7 @@ use super::say::{data, fault, note};
 use super::{Logging, USAGE, Where};
 use crate::call::{Operation, Outcome};
 use crate::diagnose::{
-    self, By, Cause, Context, Diagnosis, Evidence, Fix, KeyEvidence, Report, Retry,
+    self, By, Cause, Context, Diagnosis, Evidence, Fix, KeyEvidence, Report, Retry, UNKNOWN,
 };
 use crate::pasted::{self, Answer, MOST, Pasted};
 use crate::provider::{self, Provider, Route, Routes};
@@ -210,10 +210,11 @@ fn foreign(answer: &Answer, known: &Known) -> Result<Explained, String> {
         evidence.roles_needed.clone_from(&operation.roles);
     }
     if let Some(master) = known.master {
-        let unnamed =
-            || KeyEvidence {
-                name: "…".to_owned(), hint: "…".to_owned(), ..KeyEvidence::default()
-            };
+        let unnamed = || KeyEvidence {
+            name: UNKNOWN.to_owned(),
+            hint: UNKNOWN.to_owned(),
+            ..KeyEvidence::default()
+        };
         evidence.key.get_or_insert_with(unnamed).master = master;
     }
     let (diagnosis, outcome) = judged(&evidence, operation.as_deref());

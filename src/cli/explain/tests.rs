@@ -52,6 +52,19 @@ fn what_is_known_besides_is_used() {
     assert_eq!(explained(&text, &nothing()).shown.diagnosis["operation"], "create_order");
 }
 
+/// A pasted answer rarely names its key; the fix read "the key that ends in …".
+#[test]
+fn a_key_that_is_not_known_is_not_named() {
+    let master = Known { master: Some(true), ..Known::default() };
+    for known in [&nothing(), &master] {
+        for body in ["", r#"{"result":"error","reason":"InvalidApiKey","message":"x"}"#] {
+            let text = explained(body, known).shown.text();
+            assert!(text.contains("Settings → API → the key → see"), "{text}");
+            assert!(!text.contains("ends in") && !text.contains("`…`"), "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_failure_of_an_order_says_look_first() {
     let text =

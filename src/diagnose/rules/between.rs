@@ -1,6 +1,6 @@
 //! The network between here and the edge: web filters, proxies that want a log-in, captive portals.
 //!
-//! Over TLS that is verified they are seen only where a `ca_file`, a `url` or an HTTP proxy lets them in.
+//! Over TLS that is verified they are seen only where a `ca_file` or a `url` lets them in.
 
 use super::edge::{reach, shown};
 use super::page::{self, Kind};
@@ -16,7 +16,7 @@ pub(super) fn filter(evidence: &Evidence) -> Option<Finding> {
             .facts(shown(evidence))
             .facts(reach(evidence))
             .fix(By::Network, "let this machine reach the exchange's host past the filter, without interception of TLS")
-            .fix(By::Operator, "see which proxy `[upstreams.egress] proxy`, `url` and `ca_file` lead to")
+            .fix(By::Operator, "see where `url` leads, and whose authority `ca_file` trusts, if they are set")
             .takes("minutes to days, if it is a company's network"),
     )
 }
@@ -38,8 +38,8 @@ pub(super) fn login(evidence: &Evidence) -> Option<Finding> {
             .facts(told)
             .facts(shown(evidence))
             .facts(reach(evidence))
-            .fix(By::Operator, "give the proxy's name and password in `[upstreams.egress] proxy`")
-            .fix(By::Network, "or let this machine reach the exchange without a log-in")
+            .fix(By::Network, "let this machine reach the exchange without a log-in")
+            .fix(By::Operator, "see where `url` leads, if it is set: geminid logs in to no proxy")
             .takes("minutes to days, if it is a company's network")
     })
 }

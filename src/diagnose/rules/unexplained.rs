@@ -32,12 +32,14 @@ pub(in crate::diagnose) fn unexplained(evidence: &Evidence) -> Finding {
                 "if it stays: give the exchange's support the time and this answer",
             );
     }
+    // Deliberately not "try it with another program": its nonces may close the key to ours for good.
     finding
         .fix(
             By::Operator,
-            "see whether the same call works from the exchange's own command line with this key",
+            "see whether other calls work with this key, and this call with another key",
         )
         .fix(By::Operator, "look at https://status.gemini.com")
+        .fix(By::Exchange, "if it stays: give the exchange's support the time and this answer")
 }
 
 fn said(evidence: &Evidence) -> Vec<String> {
@@ -92,7 +94,7 @@ fn ruled_out(evidence: &Evidence) -> Vec<String> {
         && evidence.lacks_role(&roles) == Some(false)
     {
         let (held, when) = (roles.join(", "), ago(when));
-        facts.push(format!("not likely: a missing role: {key} had [{held}] {when}"));
+        facts.push(format!("a missing role is not likely: {key} had [{held}] {when}"));
     }
     facts.extend(others(evidence));
     facts

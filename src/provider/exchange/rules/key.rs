@@ -27,7 +27,21 @@ pub(super) fn signature_wrong(evidence: &Evidence) -> Option<Finding> {
     evidence.word(&["InvalidSignature"])?;
     let settings = evidence.key_settings();
     let taken_up = secret(evidence) == Some(&SecretFile::TakenUp);
-    let line = format!("the secret of {} does not belong to it", evidence.key_words());
+    let key = evidence.key_words();
+    // What signed so that it was accepted cannot have come to belong to another key by itself.
+    let held = evidence
+        .past
+        .key
+        .worked
+        .is_some_and(|it| evidence.changes.iter().all(|change| change.ago > it))
+        && matches!(secret(evidence), Some(SecretFile::Same | SecretFile::NotAsked));
+    let line = if held {
+        format!(
+            "the exchange takes no signature of {key} any more, with the secret that worked: the key may be deleted or replaced"
+        )
+    } else {
+        format!("the secret of {key} does not belong to it")
+    };
     let mut finding = Finding::of(Cause::SignatureWrong, line)
         .fact("Gemini's reason: InvalidSignature")
         .fact("the proxy's MAC is tested against RFC 4231: the secret is the suspect")

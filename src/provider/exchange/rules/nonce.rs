@@ -106,5 +106,8 @@ fn has(evidence: &Evidence, words: &str) -> bool {
 }
 
 fn tried(NonceEvidence { n_resigns, unit, .. }: &NonceEvidence) -> String {
-    format!("signed afresh {n_resigns} times in `{unit}`: refused each time")
+    match n_resigns {
+        1 => format!("signed afresh once in `{unit}`: refused again"),
+        n => format!("signed afresh {n} times in `{unit}`: refused each time"),
+    }
 }

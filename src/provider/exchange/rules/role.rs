@@ -10,24 +10,58 @@ pub(super) fn missing(evidence: &Evidence) -> Option<Finding> {
     let needed = wanted.map_or_else(|| needed(evidence), str::to_owned);
     let key = evidence.key_words();
     let (known, known_fact) = known_roles(evidence).unzip();
-    let has = held.map(str::to_owned).or(known);
-    let has = has.map_or_else(String::new, |it| format!("{key} has roles [{it}], "));
     let operation = evidence.operation_words();
-    let mut finding =
-        Finding::of(Cause::KeyRoleMissing, format!("{has}{operation} needs {needed}"))
-            .facts(
-                wanted
-                    .is_none()
-                    .then(|| "Gemini's reason: MissingRole, without the roles".to_owned()),
+    let enough = wanted.is_none().then(|| enough(evidence)).flatten();
+    let line = match (held.or(known.as_deref()), &enough) {
+        (Some(held), Some(Enough::Now)) => {
+            format!(
+                "{operation} wants a role that is not named: {key} has [{held}], which should do"
             )
-            .facts(wanted.map(|it| format!("Gemini names the roles it wants: [{it}]")))
-            .facts(held.map(|it| format!("{key} has: [{it}]")))
-            .facts(known_fact.filter(|_| held.is_none()))
-            .facts(removed(evidence, held));
+        }
+        (Some(held), Some(Enough::Once(when))) => {
+            format!("{key} had roles [{held}] {when}, {operation} needs {needed}")
+        }
+        (Some(held), None) => format!("{key} has roles [{held}], {operation} needs {needed}"),
+        (None, _) => format!("{operation} needs {needed}"),
+    };
+    let mut finding = Finding::of(Cause::KeyRoleMissing, line)
+        .facts(
+            wanted.is_none().then(|| "Gemini's reason: MissingRole, without the roles".to_owned()),
+        )
+        .facts(wanted.map(|it| format!("Gemini names the roles it wants: [{it}]")))
+        .facts(held.map(|it| format!("{key} has: [{it}]")))
+        .facts(known_fact.filter(|_| held.is_none()))
+        .facts(removed(evidence, held));
+    if matches!(enough, Some(Enough::Now)) {
+        let settings = evidence.key_settings();
+        finding = finding
+            .fix(
+                By::AccountOwner,
+                format!("{settings} → see which roles it has, and which it may have"),
+            )
+            .fix(By::Exchange, "ask the exchange's support which role this call wants");
+        return Some(finding.takes("under an hour"));
+    }
     for (by, text) in remedies(evidence, &needed) {
         finding = finding.fix(by, text);
     }
     Some(finding.takes("under an hour"))
+}
+
+/// By the catalogue the key has a role that will do, and the exchange says that one is missing.
+enum Enough {
+    /// It was asked right after: the exchange wants another than it documents.
+    Now,
+    /// It had, so long ago: the role may have been taken away since.
+    Once(String),
+}
+
+fn enough(evidence: &Evidence) -> Option<Enough> {
+    if let Some(Asked::Answered { roles }) = &evidence.probe.roles {
+        return (evidence.lacks_role(roles) == Some(false)).then_some(Enough::Now);
+    }
+    let (roles, when) = evidence.key.as_ref()?.roles.as_ref()?;
+    (evidence.lacks_role(roles) == Some(false)).then(|| Enough::Once(ago(*when)))
 }
 
 /// The roles that the catalogue names, any of which is enough.
