@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::call::{ClientId, shown};
+use crate::call::{ClientId, Outcome, shown};
 use crate::diagnose::{Body, Said};
 use crate::proxy::Proxy;
 use crate::roster::KeyRing;
@@ -78,8 +78,14 @@ impl Proxy {
         ring: &Arc<KeyRing>,
         account: Option<String>,
     ) -> Cancelled {
-        let call = self.provider.cancel_all(account.as_deref());
-        let done = self.run_errand(ring, call).await;
+        let call = || self.provider.cancel_all(account.as_deref());
+        let before = ring.key.credential();
+        let mut done = self.run_errand(ring, call()).await;
+        let refused = done.as_ref().is_ok_and(|it| it.outcome() == Outcome::Rejected);
+        if refused && !Arc::ptr_eq(&before, &ring.key.credential()) {
+            // Another secret was in the key's file, and is signed with by now.
+            done = self.run_errand(ring, call()).await;
+        }
         let key = ring.name().to_string();
         match done {
             Ok(received) if received.answer.status.is_success() => {

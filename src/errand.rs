@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::answer::{self, Received};
-use crate::call::{Call, Identity};
+use crate::call::{Call, Identity, Priority};
 use crate::egress::{SendError, SendFault};
 use crate::limit;
 use crate::nonce::{LaneView, Turn, Verdict};
@@ -87,12 +87,15 @@ impl Proxy {
     ) -> Result<Received, Refusal> {
         let admission = limit::free(policy::own(call)?);
         let lane = ring.lane()?;
-        let pass = self.health.gate(ring.name(), self.clock.monotonic())?;
+        // An emergency is tried whatever was refused before: a key may be taken again that is set aside.
+        let emergency = admission.call().operation.priority == Priority::Emergency;
+        let gate = || self.health.gate(ring.name(), self.clock.monotonic());
+        let pass = if emergency { None } else { Some(gate()?) };
         self.ready.wait().await?;
         // To take risk back is not held up by a disk: the line comes when it can.
         drop(record.intend(admission.call()));
         let turn = self.turn(lane, admission, record).await?;
-        pass.used(self.clock.monotonic())?;
+        pass.map_or(Ok(()), |it| it.used(self.clock.monotonic()))?;
         record.detach();
         let (received, turn) =
             self.carry_out_signed(turn, ring, None, &HeaderMap::new(), record).await?;

@@ -398,6 +398,7 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Response<Arriving>, SendError> {
         let began = self.clock.monotonic();
+        record.facts.sent = began;
         let response = self.egress.send(wire, forwarded, self.deadlines.of(call)).await;
         record.facts.upstream = self.clock.monotonic().saturating_sub(began);
         if let Ok(response) = &response {

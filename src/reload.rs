@@ -3,7 +3,8 @@
 //! 1. The configuration is read again whole, from the same path and under the same flags. One with a
 //!    problem changes nothing.
 //! 2. Only `[[clients]]` is taken up. If anything else differs nothing is, because half a change is a
-//!    configuration that nobody wrote; the answer names what needs a restart.
+//!    configuration that nobody wrote; the answer names what needs a restart. A secret that was taken up
+//!    from its file meanwhile is no difference.
 //! 3. All upstreams change at once, keys and lanes stay. A request in flight keeps the roster that it
 //!    began with.
 
@@ -105,7 +106,7 @@ impl Reload {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(path) = self.started.path.clone() else { return Err(NotReloaded::NoFile) };
         let config = config::reread(&path, &self.overrides).map_err(NotReloaded::Problems)?;
-        let sections = config::beyond_clients(&self.started, &config);
+        let sections = config::beyond_clients(&self.running(), &config);
         if !sections.is_empty() {
             return Err(NotReloaded::Restart { path, sections });
         }
@@ -127,6 +128,17 @@ impl Reload {
         let clients = config.clients.iter().map(|it| it.id.clone()).collect();
         let warnings = config.warnings;
         Ok(Reloaded { path, clients, policy, changed, warnings })
+    }
+
+    /// What is running: as it was started, but for secrets that were taken up from their files since.
+    fn running(&self) -> Config {
+        let mut running = self.started.clone();
+        for (index, ring) in self.served.iter().flat_map(|(_, rings)| rings) {
+            if let Some(key) = running.keys.get_mut(*index) {
+                key.credential = ring.key.credential();
+            }
+        }
+        running
     }
 
     fn tell(&self, result: &Result<Reloaded, NotReloaded>) {

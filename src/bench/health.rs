@@ -51,6 +51,7 @@ impl Health {
             operation: &operation,
             finding: &finding,
             request_id: Ulid::default(),
+            sent: now().monotonic,
             status: 403,
             reason: None,
             report: "{}",

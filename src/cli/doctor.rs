@@ -3,7 +3,8 @@
 //!
 //! 1. Nothing is changed at the exchange. A key is asked for its roles in its lane, by whoever owns that: the
 //!    running proxy, or, if none runs, this process, which holds the state directory meanwhile.
-//! 2. Where no state directory is, a passing one is used; where it is somebody else's, no key is asked.
+//! 2. Where no state directory is, a passing one is used; where it is somebody else's, or something listens
+//!    where the proxy of this configuration would, no key is asked.
 //! 3. Data goes to stdout, though it tells of faults: it is what was asked for.
 
 use std::fs::DirBuilder;
@@ -29,6 +30,9 @@ use crate::config::{self, Audit, Config, Loaded, Place};
 
 /// How long the end waits for a question that is under way.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long a listener of this machine takes to answer.
+const HELLO: Duration = Duration::from_millis(500);
 
 #[derive(Args, Debug)]
 pub(super) struct DoctorArgs {
@@ -103,6 +107,9 @@ async fn ask(
     keys: Vec<String>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<KeySeen>, Option<Box<Check>>> {
+    if matches!(standing, Standing::Free | Standing::Absent) {
+        alone(config).await.map_err(Some)?;
+    }
     match standing {
         Standing::Unusable => Err(None),
         Standing::Held => ask_the_proxy(config, keys).await.map_err(Some),
@@ -117,6 +124,23 @@ async fn ask(
             let config = Config { state_dir, audit: Audit::Off, ..config.clone() };
             ask_at_rest(config, &keys, clock).await.map_err(Some)
         }
+    }
+}
+
+/// A proxy of this configuration may run on another state directory, as under another user: who asked
+/// beside it would raise the marks that its nonces must pass.
+async fn alone(config: &Config) -> Result<(), Box<Check>> {
+    let connecting = tokio::net::TcpStream::connect(config.admin);
+    match tokio::time::timeout(HELLO, connecting).await {
+        Ok(Ok(_)) => {
+            let line = format!(
+                "a proxy seems to run with another state directory: something answers at {}, so no key was asked",
+                config.admin
+            );
+            let fix = "run this as the user and in the environment of that proxy, or stop it first";
+            Err(fault_of(line, fix))
+        }
+        Ok(Err(_)) | Err(_) => Ok(()),
     }
 }
 

@@ -85,6 +85,8 @@ pub(crate) struct Rejected<'a> {
     pub(crate) operation: &'a OperationName,
     pub(crate) finding: &'a Finding,
     pub(crate) request_id: Ulid,
+    /// When it was sent. Monotonic.
+    pub(crate) sent: Duration,
     /// The status and the reason that the exchange gave, to be repeated while the key is set aside.
     pub(crate) status: u16,
     pub(crate) reason: Option<&'a str>,
@@ -231,8 +233,13 @@ impl Health {
 
     /// Another secret is signed with from now on: it need not wait for a trial.
     pub(crate) fn renewed(&self, key: &KeyName, now: Duration) -> Vec<Turned> {
-        let since = self.state().key(key).trust.restore();
+        let since = self.state().key(key).trust.renew(now);
         since.map(|it| self.released(key, it, now)).into_iter().collect()
+    }
+
+    /// Whether another secret is signed with than a call was that was sent then.
+    pub(crate) fn is_renewed_since(&self, key: &KeyName, sent: Duration) -> bool {
+        self.state().key(key).trust.is_renewed_since(sent)
     }
 
     /// What worked lately, before the rejection that is being explained.

@@ -1,7 +1,9 @@
 //! Keys that are set aside: what the exchange has refused three times in a row is asked once in 30 s.
 //!
 //! 1. Counted are answers that the exchange does not know the key, or does not take its signature. Whatever
-//!    shows that it knows the key ends the row; an edge's answer does neither.
+//!    shows that it knows the key ends the row; an edge's answer does neither. Calls that were under way
+//!    together count once: they tell of one moment. One that was signed with a secret which has been
+//!    replaced since tells nothing.
 //! 2. While a key is set aside one call in 30 s is let through, as a trial. One that was not sent after all
 //!    is given back, and a rejection begins the 30 s anew.
 //! 3. Meanwhile a client is told what the exchange last said, so that its library raises the same.
@@ -57,6 +59,10 @@ pub(super) struct Trial {
 pub(super) struct Trust {
     n_denied: u32,
     aside: Option<Aside>,
+    /// A call that was sent before this counts no more.
+    from: Duration,
+    /// When another secret was taken up.
+    renewed: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -107,6 +113,10 @@ impl Drop for Pass<'_> {
 impl Trust {
     /// Takes in that the exchange did not take the key. `true`: it is set aside from now on.
     pub(super) fn denied(&mut self, rejected: &Rejected<'_>, now: Duration) -> bool {
+        if rejected.sent < self.from {
+            return false;
+        }
+        self.from = now;
         self.n_denied = self.n_denied.saturating_add(1);
         if self.n_denied < MOST_DENIED {
             return false;
@@ -123,7 +133,17 @@ impl Trust {
         since.is_none()
     }
 
-    /// The key is known, or another secret is signed with. Returns since when it was set aside.
+    /// Another secret is signed with from now on. Returns since when it was set aside.
+    pub(super) fn renew(&mut self, now: Duration) -> Option<Duration> {
+        (self.from, self.renewed) = (now, Some(now));
+        self.restore()
+    }
+
+    pub(super) fn is_renewed_since(&self, sent: Duration) -> bool {
+        self.renewed.is_some_and(|it| sent < it)
+    }
+
+    /// The key is known. Returns since when it was set aside.
     pub(super) fn restore(&mut self) -> Option<Duration> {
         self.n_denied = 0;
         self.aside.take().map(|it| it.since)

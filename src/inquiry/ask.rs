@@ -37,11 +37,11 @@ struct Known {
 
 impl Proxy {
     /// Asks, and waits a while. What has come by then is put into the evidence; the rest is learned all
-    /// the same. `false`: nothing was asked.
+    /// the same. The call was signed with this key and sent then. `false`: nothing was asked.
     pub(super) async fn inquire(
         self: &Arc<Self>,
         questions: Vec<Question>,
-        ring: Option<&Arc<KeyRing>>,
+        (ring, sent): (Option<&Arc<KeyRing>>, Duration),
         evidence: &mut Evidence,
     ) -> bool {
         let questions = self.allowed(questions, ring);
@@ -49,7 +49,7 @@ impl Proxy {
             return false;
         }
         let answers = Arc::new(Answers::default());
-        let asking = Arc::clone(self).ask(questions, ring.cloned(), Arc::clone(&answers));
+        let asking = Arc::clone(self).ask(questions, (ring.cloned(), sent), Arc::clone(&answers));
         let asking = self.tasks.spawn("inquiry", asking);
         drop(tokio::time::timeout(PATIENCE, asking).await);
         answers.known().tell(evidence);
@@ -78,7 +78,7 @@ impl Proxy {
     fn ask(
         self: Arc<Self>,
         questions: Vec<Question>,
-        ring: Option<Arc<KeyRing>>,
+        (ring, sent): (Option<Arc<KeyRing>>, Duration),
         answers: Arc<Answers>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
@@ -97,7 +97,7 @@ impl Proxy {
             };
             let secret = async {
                 if let Some(ring) = ring.as_ref().filter(|_| asked(Question::Secret)) {
-                    let secret = self.reread(ring).await;
+                    let secret = self.reread(ring, sent).await;
                     answers.take(|it| it.secret = Some(secret));
                 }
             };
@@ -118,8 +118,12 @@ impl Proxy {
     }
 
     /// A secret that was replaced in its file is signed with from the next call on.
-    async fn reread(&self, ring: &KeyRing) -> SecretFile {
+    async fn reread(&self, ring: &KeyRing, sent: Duration) -> SecretFile {
         let secret = rotation::reread(ring).await;
+        if secret == SecretFile::Same && self.health.is_renewed_since(ring.name(), sent) {
+            // Another rejection, of a call under way beside this one, has had it taken up.
+            return SecretFile::TakenUp;
+        }
         if secret == SecretFile::TakenUp {
             let (name, now) = (ring.name(), self.clock.monotonic());
             let detail = format!("another secret of the key `{name}`");

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use crate::answer::{self, Received};
 use crate::call::{Call, Identity};
-use crate::diagnose::{self, Diagnosis, Evidence, KeyEvidence, NonceEvidence, Report, SecretFile};
+use crate::diagnose::{
+    self, Diagnosis, Evidence, KeyEvidence, NonceEvidence, Question, Report, SecretFile,
+};
 use crate::health::{Rejected, Turned};
 use crate::nonce::{LaneView, Turn};
 use crate::observe::Record;
@@ -79,6 +81,7 @@ impl Proxy {
                 operation: &call.operation.name,
                 finding,
                 request_id: record.facts.request_id,
+                sent: record.facts.sent,
                 status: evidence.status,
                 reason: evidence.reason(),
                 report,
@@ -99,14 +102,13 @@ impl Proxy {
         let rules = self.provider.rules();
         let mut evidence = self.evidence(received, call, signed, record);
         let diagnosis = diagnose::diagnose(&evidence, rules);
-        // The proxy's own errands ask nothing more: they may be such a question themselves.
+        // The proxy's own errands ask the exchange nothing more: they may be such a question themselves.
+        // A secret that was replaced is theirs to find too: an emergency must not fail for it.
         let own = record.facts.identity == Some(Identity::Proxy);
-        let questions = diagnose::open_questions(&evidence, &diagnosis);
-        if own || questions.is_empty() {
-            return (evidence, diagnosis);
-        }
-        let ring = signed.map(|it| it.ring);
-        if !self.inquire(questions, ring, &mut evidence).await {
+        let mut questions = diagnose::open_questions(&evidence, &diagnosis);
+        questions.retain(|it| !own || *it == Question::Secret);
+        let of = (signed.map(|it| it.ring), record.facts.sent);
+        if !self.inquire(questions, of, &mut evidence).await {
             return (evidence, diagnosis);
         }
         let diagnosis = diagnose::diagnose(&evidence, rules);
@@ -130,6 +132,7 @@ impl Proxy {
             operation,
             finding: &diagnosis.finding,
             request_id: record.facts.request_id,
+            sent: record.facts.sent,
             status: refusal.status().as_u16(),
             reason: None,
             report: &report,

@@ -17,6 +17,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 pub(crate) use self::ledger::JournalLedger;
 pub(crate) use self::marks::Marks;
@@ -57,6 +59,10 @@ pub(crate) struct Damage {
     why: String,
 }
 
+/// How often, and how far apart, a start looks whether the directory is free.
+const MOST_LOOKS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// What was kept for a key, if it was ever used, and where its next marks go.
 pub(crate) type Found = (Option<Kept>, Marks);
 
@@ -69,10 +75,18 @@ impl StateDir {
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o600);
         let lock = options.open(path.join("lock")).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
-            Err(TryLockError::Error(fault)) => Err(unusable(fault)),
+        let mut n_looks = 0;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                // A command that looks whether a proxy is there has the lock for that moment.
+                Err(TryLockError::WouldBlock) if n_looks < MOST_LOOKS => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StateError::InUse { path: path.to_owned() });
+                }
+                Err(TryLockError::Error(fault)) => return Err(unusable(fault)),
+            }
+            n_looks += 1;
         }
     }
 

@@ -79,6 +79,8 @@ pub(crate) struct Facts {
     pub(crate) n_resigns: u32,
     /// In the lane, if it came that far.
     pub(crate) waited: Option<Duration>,
+    /// When the last attempt was sent. Monotonic.
+    pub(crate) sent: Duration,
     /// From the first byte out to the head of the answer, of the last attempt.
     pub(crate) upstream: Duration,
     pub(crate) total: Duration,

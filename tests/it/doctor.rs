@@ -198,3 +198,31 @@ async fn beside_a_running_proxy_nonces_go_on_rising() {
         assert!(ledger.arrivals(key).len() >= 3);
     }
 }
+
+/// The proxy's nonces are its own: whoever asked beside it would raise the mark that they must pass.
+#[tokio::test]
+async fn no_key_is_asked_beside_a_proxy_with_another_state_directory() {
+    let exchange = Exchange::start(NonceRule::Increasing).await;
+    let proxy = exchange.proxy(&Settings::default()).await;
+    assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200);
+    let signed = || exchange.simulator.ledger().at_path("/v1/roles").len();
+    let before = signed();
+    for other in ["absent", "there"] {
+        let file = exchange.configured(other, &Settings::default());
+        let text = std::fs::read_to_string(&file).unwrap();
+        let admin = format!("admin = \"{}\"", proxy.admin);
+        std::fs::write(&file, text.replace("admin = \"127.0.0.1:0\"", &admin)).unwrap();
+        if other == "there" {
+            let dir = exchange.dir().join(other);
+            std::fs::create_dir(&dir).unwrap();
+            std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        let asking = move || run(command().arg("doctor").arg("--config").arg(file));
+        let said = tokio::task::spawn_blocking(asking).await.unwrap();
+        let text = String::from_utf8(said.stdout).unwrap();
+        assert!(text.contains("run with another state directory"), "{other}: {text}");
+        assert_eq!(said.status.code(), Some(1), "{other}: {text}");
+    }
+    assert_eq!(signed(), before);
+    assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200);
+}

@@ -25,6 +25,7 @@ mod lifecycle;
 mod limits;
 mod nonces;
 mod operator;
+mod rotation;
 mod secrets;
 mod simulator;
 mod stories;

@@ -75,6 +75,11 @@ impl Desk {
     }
 
     fn rejected(&self, call: &str, cause: Cause) -> String {
+        self.rejected_of(self.now, call, cause)
+    }
+
+    /// Of a call that was sent then.
+    fn rejected_of(&self, sent: Duration, call: &str, cause: Cause) -> String {
         let (key, operation) = parse(call);
         let finding = finding(cause);
         let rejected = Rejected {
@@ -82,6 +87,7 @@ impl Desk {
             operation: &operation,
             finding: &finding,
             request_id: Ulid::new(at(self.now).wall),
+            sent,
             status: 400,
             reason: Some("InvalidApiKey"),
             report: r#"{"cause":"x"}"#,

@@ -151,3 +151,41 @@ fn a_call_that_waited_is_asked_again() {
     desk.later(30);
     assert_eq!(desk.gate(), "sent", "who was refused has taken no trial");
 }
+
+/// Bots ask for several things at a time: three answers of one moment are no row of three.
+#[test]
+fn calls_that_were_under_way_together_count_once() {
+    let mut desk = Desk::open();
+    for n_before in 0..3 {
+        assert_eq!(desk.gate(), "sent", "after {n_before}");
+        let sent = desk.now;
+        desk.later(1);
+        let turned: Vec<String> =
+            (0..4).map(|_| desk.rejected_of(sent, "balances", UNKNOWN)).collect();
+        assert_eq!(turned.iter().any(|it| it.contains("aside")), n_before == 2, "{turned:?}");
+    }
+    // Of those that were under way when it was set aside none puts the trial off.
+    let sent = desk.now.checked_sub(Duration::from_secs(1)).unwrap();
+    desk.later(29);
+    desk.rejected_of(sent, "balances", UNKNOWN);
+    assert_eq!(desk.gate(), "1");
+}
+
+/// A secret is replaced while many calls are under way: what they were signed with is gone already.
+#[test]
+fn calls_signed_with_the_secret_before_count_no_more() {
+    let mut desk = Desk::open();
+    let sent = desk.now;
+    desk.later(1);
+    desk.health.renewed(&key("k"), desk.now);
+    assert!(desk.health.is_renewed_since(&key("k"), sent));
+    assert!(!desk.health.is_renewed_since(&key("k"), desk.now));
+    assert!(!desk.health.is_renewed_since(&key("l"), sent));
+    for _ in 0..5 {
+        desk.later(1);
+        assert!(!desk.rejected_of(sent, "balances", Cause::SignatureWrong).contains("aside"));
+    }
+    assert_eq!(desk.gate(), "sent");
+    let turned: String = (0..3).map(|_| desk.rejected("balances", Cause::SignatureWrong)).collect();
+    assert!(turned.contains("aside"), "the new one is wrong too: {turned}");
+}

@@ -120,6 +120,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     operation: &operations[operation],
                     finding: &finding,
                     request_id: Ulid::default(),
+                    sent: now,
                     status: 403,
                     reason: None,
                     report: "{}",

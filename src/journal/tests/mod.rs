@@ -156,6 +156,23 @@ fn one_process_at_a_time_and_nobody_else_looks_in() {
     fs::remove_dir_all(path).unwrap();
 }
 
+/// `doctor` looks whether a proxy holds it, and one may be starting in that very moment.
+#[test]
+fn a_start_outlasts_a_look() {
+    let path = scratch("look");
+    drop(StateDir::open(&path).unwrap());
+    let looking = File::open(path.join("lock")).unwrap();
+    looking.lock().unwrap();
+    let opened = thread::scope(|scope| {
+        let opening = scope.spawn(|| StateDir::open(&path));
+        thread::sleep(PAUSE);
+        drop(looking);
+        opening.join().unwrap()
+    });
+    assert!(opened.is_ok(), "{opened:?}");
+    fs::remove_dir_all(path).unwrap();
+}
+
 #[test]
 fn a_folder_that_is_everybodys_stays_so() {
     let path = scratch("shared");

@@ -41,6 +41,8 @@ const ACCESS: &[&str] = &[
     "GenericNonceError",
 ];
 
+const NONCE: &[&str] = &["InvalidNonce", "BadNonce", "GenericNonceError"];
+
 /// What prediction markets say of access, as documented: under `error` or `code`, without a `reason`.
 const ACCESS_ELSEWHERE: &[&str] =
     &["ACCOUNT_GROUP_BLOCKED", "ACCOUNT_RESTRICTED_SELL_ONLY", "TERMS_NOT_ACCEPTED"];
@@ -67,8 +69,7 @@ pub(super) fn verdict(answer: &Answer) -> Verdict {
     let message = message.as_deref().unwrap_or_default();
     let status = answer.status;
     // From a 5xx nothing follows: whatever made it may have come after the call was executed.
-    let about_nonce = matches!(reason, "InvalidNonce" | "BadNonce" | "GenericNonceError");
-    if about_nonce && !status.is_server_error() {
+    if NONCE.contains(&reason) && !status.is_server_error() {
         return nonce_words(message);
     }
     let undecided = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
@@ -121,6 +122,11 @@ pub(super) fn is_about_access(answer: &Answer) -> bool {
         401 | 403 | 407 | 429 | 503 => true,
         400 => match &answer.body {
             Body::Json(said) => says_access(said),
+            Body::Empty | Body::Page { .. } | Body::Text(_) => false,
+        },
+        // Batches of prediction markets declare it for a nonce that was refused (documented).
+        409 => match &answer.body {
+            Body::Json(said) => said.reason.as_deref().is_some_and(|it| NONCE.contains(&it)),
             Body::Empty | Body::Page { .. } | Body::Text(_) => false,
         },
         _ => false,
@@ -185,6 +191,7 @@ mod tests {
         check(503, "Maintenance", "x", Verdict::Silent);
         let text = "Nonce '1' has not increased since your last call to the Gemini API.";
         check(502, "InvalidNonce", text, Verdict::Silent);
+        check(409, "InvalidNonce", text, Verdict::NotIncreased);
     }
 
     #[test]
@@ -194,6 +201,7 @@ mod tests {
             is_about_access(&Answer { status: StatusCode::from_u16(status).unwrap(), body })
         };
         assert!(about(400, "InvalidNonce") && about(403, "Whatever") && about(503, "Maintenance"));
+        assert!(about(409, "InvalidNonce") && !about(409, "ConflictingOptions"));
         let of = |said: Said| {
             is_about_access(&Answer { status: StatusCode::BAD_REQUEST, body: Body::Json(said) })
         };
