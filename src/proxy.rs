@@ -272,34 +272,38 @@ impl Proxy {
                 };
                 let response = response.map_err(|fault| refused(fault, call))?;
                 let received = self.read(response, call, None).await?;
-                Ok(self.explained(received, call, None, record).await)
+                if self.is_let_in(&received, call, None) {
+                    return Ok(received);
+                }
+                Ok(self.explained(received, call, record).await)
             }
             Go::Signed(turn, ring, who) => {
-                let (received, turn) =
-                    self.carry_out_signed(*turn, &ring, Some(&who), forwarded, record).await?;
-                Ok(self.explained_signed(received, turn, &ring, record).await)
+                self.carry_out_signed(*turn, &ring, Some(&who), forwarded, record).await
             }
         }
     }
 
     /// Signs, sends, and signs afresh as long as the nonce is refused. The turn is held from the nonce
-    /// to the answer, so that nonces arrive in order. `who` is asked before each attempt whether it was
-    /// frozen meanwhile; the proxy's own errands are nobody's.
+    /// to the answer, so that nonces arrive in order, and is over before a rejection is explained. `who` is
+    /// asked before each attempt whether it was frozen meanwhile; the proxy's own errands are nobody's.
     pub(crate) async fn carry_out_signed(
-        &self,
+        self: &Arc<Self>,
         mut turn: Turn,
         ring: &Arc<KeyRing>,
         who: Option<&Identified>,
         forwarded: &HeaderMap,
         record: &mut Record,
-    ) -> Result<(Received, Turn), Refusal> {
+    ) -> Result<Received, Refusal> {
         let mut n_reconnects = 0;
         loop {
             if turn.must_learn() {
                 // Boxed: it is rare, and would make every call's future larger.
                 match Box::pin(self.learn(turn, ring, record)).await? {
                     Learned::Taught(next) => turn = *next,
-                    Learned::Rejected(rejected) => return Ok(*rejected),
+                    Learned::Rejected(rejected) => {
+                        let (received, turn) = *rejected;
+                        return Ok(self.explained_signed(received, turn, ring, record).await);
+                    }
                 }
             }
             let monotonic = || self.clock.monotonic();
@@ -337,7 +341,10 @@ impl Proxy {
                 }
                 Next::Done | Next::Stop(_) => {
                     self.take_in(&received, &mut turn, ring, asked, record);
-                    return Ok((received, turn));
+                    if self.is_let_in(&received, turn.call(), Some(ring)) {
+                        return Ok(received);
+                    }
+                    return Ok(self.explained_signed(received, turn, ring, record).await);
                 }
             }
         }

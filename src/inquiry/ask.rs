@@ -20,6 +20,8 @@ use crate::refusal::Refusal;
 use crate::roster::KeyRing;
 use crate::rotation;
 
+/// How long a question may take: it holds up a turn, and the end of the process.
+const LONGEST: Duration = Duration::from_secs(5);
 /// How long a rejection waits for answers.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -85,13 +87,13 @@ impl Proxy {
             let asked = |question| questions.contains(&question);
             let roles = async {
                 if let Some(ring) = ring.as_ref().filter(|_| asked(Question::Roles)) {
-                    let roles = self.ask_for_roles(ring).await;
+                    let roles = within(Box::pin(self.ask_for_roles(ring))).await;
                     answers.take(|it| it.probe.roles = Some(roles));
                 }
             };
             let public = async {
                 if asked(Question::Public) {
-                    let public = self.ask_in_public().await;
+                    let public = within(self.ask_in_public()).await;
                     answers.take(|it| it.probe.public = Some(public));
                 }
             };
@@ -178,6 +180,11 @@ fn rejected(answer: &Answer) -> Asked {
         Body::Empty | Body::Page { .. } | Body::Text(_) => None,
     };
     Asked::Rejected { status: answer.status.as_u16(), reason }
+}
+
+async fn within(asking: impl Future<Output = Asked>) -> Asked {
+    let why = || format!("no answer within {} s", LONGEST.as_secs());
+    tokio::time::timeout(LONGEST, asking).await.unwrap_or_else(|_| Asked::Silent { why: why() })
 }
 
 fn silent(refusal: &Refusal) -> Asked {

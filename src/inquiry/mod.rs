@@ -7,6 +7,7 @@
 
 mod ask;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::answer::{self, Received};
@@ -30,42 +31,51 @@ pub(crate) struct Signed<'a> {
 }
 
 impl Proxy {
-    /// The same as `explained`, of a call that was signed. Its turn ends.
-    pub(crate) async fn explained_signed(
-        self: &Arc<Self>,
-        received: Received,
-        turn: Turn,
-        ring: &Arc<KeyRing>,
-        record: &mut Record,
-    ) -> Received {
-        let signed = Signed { ring, lane: turn.lane(), n_resigns: turn.n_resigns() };
-        let admission = turn.end();
-        self.explained(received, admission.call(), Some(signed), record).await
-    }
-
-    /// The answer, with its diagnosis if it refuses access. Takes in what it shows of the key and of the
-    /// address.
-    pub(crate) async fn explained(
-        self: &Arc<Self>,
-        received: Received,
+    /// Whether an answer needs no explanation. It shows then that key and address work.
+    pub(crate) fn is_let_in(
+        &self,
+        received: &Received,
         call: &Call,
-        signed: Option<Signed<'_>>,
-        record: &mut Record,
-    ) -> Received {
-        let key = signed.map(|it| it.ring.name());
-        let operation = &call.operation.name;
-        let at = self.reading();
-        if !self.provider.is_about_access(&received.answer) {
-            if received.answer.status.as_u16() < 500 {
-                self.tell_turns(&self.health.worked(key, operation, at));
-                self.take_in_roles(&received, call, signed);
-            }
-            return received;
+        ring: Option<&Arc<KeyRing>>,
+    ) -> bool {
+        if self.provider.is_about_access(&received.answer) {
+            return false;
         }
-        // Boxed: it is rare, and would make every call's future larger.
-        Box::pin(self.explain(received, call, signed, record)).await
+        if received.answer.status.as_u16() < 500 {
+            let key = ring.map(|it| it.name());
+            self.tell_turns(&self.health.worked(key, &call.operation.name, self.reading()));
+            self.take_in_roles(received, call, ring);
+        }
+        true
     }
 
+    /// The same as `explained`, of a call that was signed. Its turn ends before.
+    pub(crate) fn explained_signed<'a>(
+        self: &'a Arc<Self>,
+        received: Received,
+        mut turn: Turn,
+        ring: &'a Arc<KeyRing>,
+        record: &'a mut Record,
+    ) -> Pin<Box<dyn Future<Output = Received> + Send + 'a>> {
+        // Boxed: it is rare, and would make every call's future larger.
+        Box::pin(async move {
+            let signed = Signed { ring, lane: turn.lane(), n_resigns: turn.n_resigns() };
+            turn.end();
+            self.explain(received, turn.call(), Some(signed), record).await
+        })
+    }
+
+    /// A rejection of public data, with its diagnosis.
+    pub(crate) fn explained<'a>(
+        self: &'a Arc<Self>,
+        received: Received,
+        call: &'a Call,
+        record: &'a mut Record,
+    ) -> Pin<Box<dyn Future<Output = Received> + Send + 'a>> {
+        Box::pin(self.explain(received, call, None, record))
+    }
+
+    /// The answer, with its diagnosis. Takes in what it shows of the key and of the address.
     async fn explain(
         self: &Arc<Self>,
         received: Received,
@@ -187,8 +197,8 @@ impl Proxy {
         evidence
     }
 
-    fn take_in_roles(&self, received: &Received, call: &Call, signed: Option<Signed<'_>>) {
-        let Some((Signed { ring, .. }, body)) = signed.zip(received.whole()) else { return };
+    fn take_in_roles(&self, received: &Received, call: &Call, ring: Option<&Arc<KeyRing>>) {
+        let Some((ring, body)) = ring.zip(received.whole()) else { return };
         if let Some(roles) = self.provider.roles(call, body) {
             self.health.learned_roles(ring.name(), roles, self.clock.monotonic());
         }

@@ -72,10 +72,11 @@ struct Stopped {
     trial_at: Duration,
 }
 
-/// Counts as one request in flight until it is dropped.
+/// Counts as one request in flight until it is released, or dropped.
 #[derive(Debug)]
 struct Slot {
     lane: Arc<Lane>,
+    counts: bool,
 }
 
 /// The right to send next with this key. Owns the admitted call; dropping it lets the next through.
@@ -237,7 +238,7 @@ impl Lane {
             let mut state = self.state();
             if state.has_room() && state.waiting.is_empty() {
                 state.in_flight += 1;
-                return Slot { lane: Arc::clone(self) };
+                return Slot::new(self);
             }
             let (tell, told) = oneshot::channel();
             let arrival = state.n_arrived;
@@ -276,7 +277,7 @@ impl Lane {
                 waiting
             };
             // Whoever gave up in this very moment drops the slot, which calls us again.
-            drop(waiting.tell.send(Slot { lane: Arc::clone(self) }));
+            drop(waiting.tell.send(Slot::new(self)));
         }
     }
 
@@ -304,10 +305,23 @@ impl State {
     }
 }
 
+impl Slot {
+    fn new(lane: &Arc<Lane>) -> Self {
+        Self { lane: Arc::clone(lane), counts: true }
+    }
+
+    /// Lets the next through, once.
+    fn release(&mut self) {
+        if std::mem::take(&mut self.counts) {
+            self.lane.state().in_flight -= 1;
+            self.lane.admit_waiting();
+        }
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.lane.state().in_flight -= 1;
-        self.lane.admit_waiting();
+        self.release();
     }
 }
 
@@ -374,8 +388,8 @@ impl Turn {
     }
 
     /// Lets the next through. What was admitted is left.
-    pub(crate) fn end(self) -> Admission {
-        self.admission
+    pub(crate) fn end(&mut self) {
+        self.slot.release();
     }
 
     /// Takes in the answer to the probe; `false` if it taught nothing.

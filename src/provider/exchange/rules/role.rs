@@ -1,12 +1,17 @@
 //! A role that the key lacks.
 
-use crate::diagnose::{Asked, By, Cause, Evidence, Finding, ago};
+use crate::diagnose::{Asked, By, Cause, Evidence, Finding, ago, quoted};
+
+/// How long a list of roles may be that is repeated; there are four roles.
+const MAX_ROLES: usize = 120;
 
 pub(super) fn missing(evidence: &Evidence) -> Option<Finding> {
     evidence.word(&["MissingRole"])?;
     let mut lists = brackets(evidence.message().unwrap_or_default());
     // The text holds two bracketed lists: the roles wanted, then the roles held (seen).
-    let (wanted, held) = (lists.next(), lists.next());
+    let lists = [lists.next(), lists.next()];
+    let [wanted, held] = lists.map(|it| it.map(|it| quoted(it, MAX_ROLES)));
+    let (wanted, held) = (wanted.as_deref(), held.as_deref());
     let needed = wanted.map_or_else(|| needed(evidence), str::to_owned);
     let key = evidence.key_words();
     let (known, known_fact) = known_roles(evidence).unzip();
