@@ -209,7 +209,7 @@ impl Health {
         state.book.settle(at, &mut turned);
         state.count(kind, rejected, now);
         if kind.is_own() {
-            state.book.answered(at, &mut turned);
+            state.book.answered(rejected.operation, at, &mut turned);
         }
         if let Some(key) = rejected.key {
             if kind.shows_known() {
@@ -362,8 +362,9 @@ impl State {
     fn last_success(&self, kind: Kind, rejected: &Rejected<'_>) -> Option<Duration> {
         let of_key = rejected.key.and_then(|it| self.keys.get(it));
         match (kind.proof(), rejected.key) {
-            (Proof::Answered, _) | (Proof::Known | Proof::LetIn, None) => self.address.worked(),
-            (Proof::Known | Proof::LetIn, Some(_)) => of_key?.row.worked(),
+            (Proof::Answered | Proof::SameAnswered, _)
+            | (Proof::Known | Proof::LetIn | Proof::Calm, None) => self.address.worked(),
+            (Proof::Known | Proof::LetIn | Proof::Calm, Some(_)) => of_key?.row.worked(),
             (Proof::Operation, None) => self.unsigned.get(rejected.operation).worked(),
             (Proof::Operation, Some(_)) => of_key?.operations.get(rejected.operation).worked(),
         }
