@@ -18,13 +18,14 @@ mod quarantine;
 mod row;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::call::{KeyName, OperationName, words};
 use crate::clock::{Ulid, UnixMicros};
-use crate::diagnose::{Cause, Change, ChangeKind, Finding, Past};
+use crate::diagnose::{Cause, Change, ChangeKind, Confidence, Finding, Past};
 use crate::nonce::Reading;
 
 use self::incident::Book;
@@ -64,6 +65,8 @@ struct State {
     /// The latest last.
     changes: VecDeque<(Duration, ChangeKind, String)>,
     book: Book,
+    /// This machine's end of the last connection.
+    from: Option<IpAddr>,
 }
 
 #[derive(Debug, Default)]
@@ -260,11 +263,21 @@ impl Health {
 
     /// Takes in that something was changed here.
     pub(crate) fn changed(&self, what: ChangeKind, detail: String, now: Duration) {
-        let changes = &mut self.state().changes;
-        if changes.len() == MOST_CHANGES {
-            changes.pop_front();
+        self.state().changed(what, detail, now);
+    }
+
+    /// Takes in which address of this machine a call left from. One that comes and goes, as between IPv4
+    /// and IPv6, is told once in the time that changes are kept for.
+    pub(crate) fn left_from(&self, from: IpAddr, now: Duration) {
+        let mut state = self.state();
+        let Some(before) = state.from.replace(from).filter(|it| *it != from) else { return };
+        let detail = format!("{before} → {from}");
+        let known = |(then, _, it): &(Duration, ChangeKind, String)| {
+            *it == detail && now.saturating_sub(*then) < CHANGES_KEPT
+        };
+        if !state.changes.iter().any(known) {
+            state.changed(ChangeKind::Egress, detail, now);
         }
-        changes.push_back((now, what, detail));
     }
 
     /// What changed in the last minutes, the latest first.
@@ -331,7 +344,9 @@ impl Health {
         if kind.shows_known() {
             return trust.restore().map(|since| self.released(key, since, now));
         }
-        if kind != Kind::Credential || !trust.denied(rejected, now) {
+        // What is only likely sets no key aside.
+        let certain = rejected.finding.confidence == Confidence::Certain;
+        if kind != Kind::Credential || !certain || !trust.denied(rejected, now) {
             return None;
         }
         self.n_aside.fetch_add(1, Ordering::Relaxed);
@@ -356,6 +371,13 @@ impl Health {
 impl State {
     fn key(&mut self, name: &KeyName) -> &mut OfKey {
         self.keys.entry(name.clone()).or_default()
+    }
+
+    fn changed(&mut self, what: ChangeKind, detail: String, now: Duration) {
+        if self.changes.len() == MOST_CHANGES {
+            self.changes.pop_front();
+        }
+        self.changes.push_back((now, what, detail));
     }
 
     /// When that which is rejected now last worked.

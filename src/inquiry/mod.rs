@@ -53,6 +53,9 @@ impl Proxy {
         let key = signed.map(|it| it.ring.name());
         let operation = &call.operation.name;
         let at = self.reading();
+        if let Some(from) = received.left_from() {
+            self.health.left_from(from, at.monotonic);
+        }
         if !self.provider.is_about_access(&received.answer) {
             if received.answer.status.as_u16() < 500 {
                 self.tell_turns(&self.health.worked(key, operation, at));

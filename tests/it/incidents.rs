@@ -101,6 +101,7 @@ async fn a_key_refused_three_times_is_set_aside() {
     );
     assert!(proxy.metric(r#"geminid_key_state{key="trading",state="quarantined"} 1"#).await);
     assert!(proxy.metric(r#"geminid_key_state{key="trading",state="ok"} 0"#).await);
+    proxy.line("key set aside").await;
     assert_eq!(proxy.n_lines("WARN", "key set aside"), 1);
     let trail = trail(&exchange, &proxy).await;
     assert!(
@@ -199,6 +200,7 @@ async fn an_edge_is_the_addresss_trouble_until_what_it_blocked_is_answered() {
     let told = proxy.incidents().await;
     assert_eq!((&told["open"], &told["closed"][0]["closed_by"]), (&json!([]), &json!("answered")));
     assert!(proxy.metric(r#"geminid_incidents_open{cause="edge-blocked",key=""} 0"#).await);
+    proxy.line("incident over").await;
     assert_eq!(
         (proxy.n_lines("WARN", "incident: "), proxy.n_lines("INFO", "incident over")),
         (1, 1)
