@@ -17,8 +17,8 @@ mod kind;
 mod quarantine;
 mod row;
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -383,9 +383,15 @@ impl State {
     /// When that which is rejected now last worked.
     fn last_success(&self, kind: Kind, rejected: &Rejected<'_>) -> Option<Duration> {
         let of_key = rejected.key.and_then(|it| self.keys.get(it));
+        let of_operations = of_key.map_or(&self.unsigned, |it| &it.operations);
         match (kind.proof(), rejected.key) {
-            (Proof::Answered | Proof::SameAnswered, _)
-            | (Proof::Known | Proof::LetIn | Proof::Calm, None) => self.address.worked(),
+            // Others may be answered all the while.
+            (Proof::SameAnswered, _) => {
+                of_operations.get(rejected.operation).worked().or_else(|| self.address.worked())
+            }
+            (Proof::Answered, _) | (Proof::Known | Proof::LetIn | Proof::Calm, None) => {
+                self.address.worked()
+            }
             (Proof::Known | Proof::LetIn | Proof::Calm, Some(_)) => of_key?.row.worked(),
             (Proof::Operation, None) => self.unsigned.get(rejected.operation).worked(),
             (Proof::Operation, Some(_)) => of_key?.operations.get(rejected.operation).worked(),

@@ -221,6 +221,20 @@ fn fifty_closed_ones_are_kept() {
     assert_eq!(ended.since(closed[0].began), Duration::from_secs(1));
 }
 
+/// An edge that took offence at one call since then: that others are answered does not clear the change.
+#[test]
+fn a_change_before_an_edge_blocks_one_path_is_named() {
+    let mut desk = Desk::open();
+    desk.worked("new_order");
+    desk.later(5);
+    desk.health.changed(ChangeKind::Reload, "policy a → b".to_owned(), desk.now);
+    desk.later(5);
+    desk.worked("balances");
+    desk.rejected("new_order", Cause::EdgeBlocked);
+    desk.rejected("new_order", Cause::EdgeBlocked);
+    assert_eq!(desk.overview().open.remove(0).change.unwrap().detail, "policy a → b");
+}
+
 /// The first rejection after a change that nothing worked after.
 #[test]
 fn the_change_right_before_is_named() {
