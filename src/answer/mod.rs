@@ -13,6 +13,7 @@
 
 mod unpack;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -120,6 +121,11 @@ impl Received {
     /// The diagnosis, and how it is told; `None` of what needs none.
     pub(crate) fn diagnosis(&self) -> Option<(&Diagnosis, &str)> {
         self.diagnosis.as_ref().map(|it| (&it.diagnosis, &*it.report))
+    }
+
+    /// The address of this machine that the call left from.
+    pub(crate) fn left_from(&self) -> Option<IpAddr> {
+        self.from.as_ref().map(|it| it.ip)
     }
 
     /// What the answer itself shows.

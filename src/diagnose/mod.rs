@@ -67,7 +67,8 @@ impl From<Finding> for Diagnosis {
 /// Explains a rejection by the provider's rules, then by those true of any upstream.
 pub(crate) fn diagnose(evidence: &Evidence, provider: &[Rule]) -> Diagnosis {
     let table = provider.iter().chain(rules::ANY_UPSTREAM);
-    let mut findings: Vec<Finding> = table.filter_map(|rule| (rule.judge)(evidence)).collect();
+    let found = table.filter_map(|rule| (rule.judge)(evidence));
+    let mut findings: Vec<Finding> = found.map(|it| tempered(evidence, it)).collect();
     // Stable: among equals the table's order stands.
     findings.sort_by_key(|it| it.confidence);
     let mut named: Vec<Finding> = Vec::with_capacity(findings.len());
@@ -80,6 +81,22 @@ pub(crate) fn diagnose(evidence: &Evidence, provider: &[Rule]) -> Diagnosis {
     let finding = named.next().unwrap_or_else(|| rules::unexplained(evidence));
     let finding = history::told(evidence, finding);
     Diagnosis { finding, alternatives: named.take(MAX_ALTERNATIVES).collect() }
+}
+
+/// A word of refusal beside a status that says something else proves less.
+fn tempered(evidence: &Evidence, finding: Finding) -> Finding {
+    let status = evidence.status;
+    let fits = matches!(
+        finding.cause,
+        Cause::Maintenance | Cause::RateLimited | Cause::WrongGemini | Cause::EdgeError
+    );
+    let by_upstream = finding.decided_by == DecidedBy::Upstream;
+    let odd = (status == 429 || status >= 500) && by_upstream && !fits;
+    if !odd || finding.confidence != Confidence::Certain {
+        return finding;
+    }
+    let fact = format!("status {status} does not go with that word");
+    finding.with(Confidence::Likely).fact(fact)
 }
 
 /// The rules that are true of any upstream.

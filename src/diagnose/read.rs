@@ -70,7 +70,8 @@ fn said(object: &Object, mask: impl Fn(&str) -> String) -> Said {
     };
     Said {
         reason: text("reason"),
-        message: text("message"),
+        // AWS gateways write it with a capital.
+        message: text("message").or_else(|| text("Message")),
         error: text("error")
             .or_else(|| within("message", MAX_MEMBER))
             // Some of the exchange's older endpoints (OpenAPI description, seen 2026-10).

@@ -2,7 +2,8 @@
 //!
 //! 1. Two rejections of one cause within 5 minutes open one, unless a success between them disproves it.
 //! 2. What closes it depends on the cause: `kind` has the table. Of a cause that is about operations all
-//!    that were rejected in the last 5 minutes must work again.
+//!    that were rejected in the last 5 minutes must work again. One that comes back within 5 minutes is
+//!    not over as easily again: only when none was rejected for 5 minutes.
 //! 3. After an hour without a rejection it is closed as quiet.
 //! 4. Opened and closed are told once each; what comes between is counted.
 //! 5. There are at most as many as causes times keys; of closed ones the last 50 are kept.
@@ -20,6 +21,8 @@ use crate::nonce::Reading;
 
 /// Two rejections further apart are not the same trouble.
 const TOGETHER: Duration = Duration::from_mins(5);
+/// Who is told to ask less often may have been let in between two refusals.
+const CALM: Duration = Duration::from_mins(1);
 const QUIET: Duration = Duration::from_hours(1);
 const MOST_CLOSED: usize = 50;
 /// Of so many operations an incident knows whether they work again.
@@ -53,13 +56,16 @@ pub(crate) struct Incident {
 #[derive(Debug, Default)]
 pub(super) struct Book {
     cases: Vec<Case>,
-    closed: VecDeque<Incident>,
+    /// And when.
+    closed: VecDeque<(Duration, Incident)>,
 }
 
 /// A rejection that may become an incident, or an incident that is open.
 #[derive(Debug)]
 struct Case {
     open: bool,
+    /// It was closed a short while ago: this time it takes more.
+    again: bool,
     proof: Proof,
     first: Duration,
     last: Duration,
@@ -86,7 +92,7 @@ impl Book {
 
     /// The latest first.
     pub(super) fn closed(&self) -> impl Iterator<Item = &Incident> {
-        self.closed.iter().rev()
+        self.closed.iter().rev().map(|(_, it)| it)
     }
 
     /// Takes in a rejection. `change` is what happened right before, if it worked until then.
@@ -108,6 +114,11 @@ impl Book {
                 return None;
             }
             case.open = true;
+            let mut ended = self.closed.iter().rev();
+            case.again = ended.any(|(then, it)| {
+                let same = it.cause == cause && it.key.as_ref() == key;
+                same && at.monotonic.saturating_sub(*then) < TOGETHER
+            });
             return Some(Turned::Opened(Box::new(case.incident.clone())));
         }
         self.cases.push(Case::new(kind, key, rejected, at, change()));
@@ -128,15 +139,25 @@ impl Book {
         });
     }
 
-    /// Takes in that the exchange itself has answered, whatever it said.
-    pub(super) fn answered(&mut self, at: Reading, turned: &mut Vec<Turned>) {
-        self.close(at, turned, |case| case.proof == Proof::Answered);
+    /// Takes in that the exchange itself has answered a call of this operation, whatever it said.
+    pub(super) fn answered(
+        &mut self,
+        operation: &OperationName,
+        at: Reading,
+        turned: &mut Vec<Turned>,
+    ) {
+        self.close(at, turned, |case| {
+            let concerns = matches!(case.proof, Proof::Answered | Proof::SameAnswered);
+            concerns && case.is_disproved_by(operation, at.monotonic)
+        });
     }
 
     /// Takes in that the exchange knows this key.
     pub(super) fn known(&mut self, key: &KeyName, at: Reading, turned: &mut Vec<Turned>) {
         let concerns = |case: &Case| case.incident.key.as_ref() == Some(key);
-        self.close(at, turned, |case| case.proof == Proof::Known && concerns(case));
+        self.close(at, turned, |case| {
+            case.proof == Proof::Known && concerns(case) && case.is_calm(at.monotonic)
+        });
     }
 
     /// Closes what nothing was heard of.
@@ -149,7 +170,7 @@ impl Book {
         self.cases.retain(|it| it.open || silent(it) < TOGETHER);
         for case in self.cases.extract_if(.., |it| silent(it) >= QUIET) {
             let incident = case.ended(at, ClosedBy::Quiet);
-            keep(&mut self.closed, incident, turned);
+            keep(&mut self.closed, incident, at, turned);
         }
     }
 
@@ -163,18 +184,23 @@ impl Book {
         for case in self.cases.extract_if(.., |it| is_over(it)) {
             if case.open {
                 let by = case.proof.closes();
-                keep(&mut self.closed, case.ended(at, by), turned);
+                keep(&mut self.closed, case.ended(at, by), at, turned);
             }
         }
     }
 }
 
-fn keep(closed: &mut VecDeque<Incident>, incident: Incident, turned: &mut Vec<Turned>) {
+fn keep(
+    closed: &mut VecDeque<(Duration, Incident)>,
+    incident: Incident,
+    at: Reading,
+    turned: &mut Vec<Turned>,
+) {
     turned.push(Turned::Closed(Box::new(incident.clone())));
     if closed.len() == MOST_CLOSED {
         closed.pop_front();
     }
-    closed.push_back(incident);
+    closed.push_back((at.monotonic, incident));
 }
 
 impl Case {
@@ -202,7 +228,8 @@ impl Case {
         };
         let (first, tried) = (at.monotonic, Vec::new());
         let proof = kind.proof();
-        let mut case = Self { open: false, proof, first, last: first, tried, incident };
+        let mut case =
+            Self { open: false, again: false, proof, first, last: first, tried, incident };
         case.again(rejected, at);
         case
     }
@@ -226,19 +253,33 @@ impl Case {
         }
     }
 
-    /// Whether a call of this operation, let in, shows that it is over.
+    /// Whether a call of this operation, let in or answered, shows that it is over.
     fn is_disproved_by(&mut self, operation: &OperationName, now: Duration) -> bool {
-        match self.proof {
+        let shown = match self.proof {
             Proof::Answered | Proof::Known | Proof::LetIn => true,
-            Proof::Operation => {
-                let Some(tried) = self.tried.iter_mut().find(|it| it.name == *operation) else {
-                    return false;
-                };
-                tried.works = true;
-                let fails = |it: &Tried| !it.works && now.saturating_sub(it.rejected) < TOGETHER;
-                !self.tried.iter().any(fails)
+            Proof::Calm => now.saturating_sub(self.last) >= CALM,
+            Proof::Operation => self.works(operation, now),
+            // What was rejected long ago may never be called again.
+            Proof::SameAnswered => {
+                self.works(operation, now) || now.saturating_sub(self.last) >= TOGETHER
             }
-        }
+        };
+        shown && self.is_calm(now)
+    }
+
+    /// Whether all that was rejected lately works again, now that this one does.
+    fn works(&mut self, operation: &OperationName, now: Duration) -> bool {
+        let Some(tried) = self.tried.iter_mut().find(|it| it.name == *operation) else {
+            return false;
+        };
+        tried.works = true;
+        let fails = |it: &Tried| !it.works && now.saturating_sub(it.rejected) < TOGETHER;
+        !self.tried.iter().any(fails)
+    }
+
+    /// What came back a short while after it was over has to stay away for longer.
+    const fn is_calm(&self, now: Duration) -> bool {
+        !self.again || now.saturating_sub(self.last).as_secs() >= TOGETHER.as_secs()
     }
 
     fn ended(self, at: Reading, by: ClosedBy) -> Incident {

@@ -15,10 +15,16 @@ pub(super) enum Kind {
     /// The exchange's own word, before it looks at the key.
     Caller,
     Maintenance,
+    /// The exchange or its edge wants fewer requests: what comes between two refusals may be let in.
+    Rate,
+    /// The same, and an edge said so.
+    EdgeRate,
     /// Who said so, or of whom, is not certain.
     Doubtful,
-    /// An edge, or the network between: the exchange has said nothing.
+    /// An edge, or the network between: the exchange has said nothing, of this call at least.
     Between,
+    /// The exchange was not reached at all, whatever is asked.
+    Away,
     /// Refused by the proxy itself. Nothing is learned from it.
     Ours,
 }
@@ -28,6 +34,10 @@ pub(super) enum Kind {
 pub(super) enum Proof {
     /// Any answer of the exchange's own, whatever it says.
     Answered,
+    /// The exchange's own answer to what was rejected: an edge may block one path and pass others.
+    SameAnswered,
+    /// Any call that is let in, when none was rejected for a minute.
+    Calm,
     /// Any signed call that is let in, or rejected in a way that shows that the key is known.
     Known,
     /// Any call that is let in.
@@ -62,21 +72,21 @@ impl Kind {
             | C::AccountClosed
             | C::AccountTypeWrong
             | C::TermsNotAccepted => Self::Operation,
-            C::HeadersMissing | C::RateLimited => Self::Caller,
+            C::HeadersMissing => Self::Caller,
+            C::RateLimited => Self::Rate,
+            C::EdgeRateLimited => Self::EdgeRate,
             C::Maintenance => Self::Maintenance,
             C::RegionRestricted | C::WrongGemini | C::Unexplained => Self::Doubtful,
             C::EdgeBlocked
             | C::EdgeRegion
             | C::EdgeChallenge
-            | C::EdgeRateLimited
             | C::EdgeError
             | C::CaptivePortal
-            | C::UpstreamUnreachable
-            | C::UpstreamTls
             | C::UpstreamClosed
             | C::UpstreamTimeout
             | C::UpstreamTruncated
             | C::UpstreamRedirect => Self::Between,
+            C::UpstreamUnreachable | C::UpstreamTls => Self::Away,
             C::ClientUnidentified
             | C::ClientCredentialWrong
             | C::ClientAmbiguous
@@ -122,7 +132,7 @@ impl Kind {
 
     /// Whether it is counted against the address that requests leave from, and not against a key.
     pub(super) const fn is_of_address(self, signed: bool) -> bool {
-        !signed || matches!(self, Self::Between | Self::Maintenance)
+        !signed || matches!(self, Self::Between | Self::Away | Self::EdgeRate | Self::Maintenance)
     }
 
     pub(super) const fn proof(self) -> Proof {
@@ -130,13 +140,15 @@ impl Kind {
             Self::Credential => Proof::Known,
             Self::Key | Self::Caller => Proof::LetIn,
             Self::Operation | Self::Maintenance | Self::Doubtful | Self::Ours => Proof::Operation,
-            Self::Between => Proof::Answered,
+            Self::Rate | Self::EdgeRate => Proof::Calm,
+            Self::Between => Proof::SameAnswered,
+            Self::Away => Proof::Answered,
         }
     }
 
     /// Whether the exchange itself has spoken.
     pub(super) const fn is_own(self) -> bool {
-        matches!(self, Self::Credential | Self::Key | Self::Operation | Self::Caller)
+        matches!(self, Self::Credential | Self::Key | Self::Operation | Self::Caller | Self::Rate)
     }
 
     /// Whether the exchange can only have said so of a key that it knows.
@@ -148,8 +160,8 @@ impl Kind {
 impl Proof {
     pub(super) const fn closes(self) -> ClosedBy {
         match self {
-            Self::Answered => ClosedBy::Answered,
-            Self::Known | Self::LetIn => ClosedBy::Accepted,
+            Self::Answered | Self::SameAnswered => ClosedBy::Answered,
+            Self::Known | Self::LetIn | Self::Calm => ClosedBy::Accepted,
             Self::Operation => ClosedBy::Operation,
         }
     }

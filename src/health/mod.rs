@@ -17,6 +17,7 @@ mod kind;
 mod quarantine;
 mod row;
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use crate::call::{KeyName, OperationName, words};
 use crate::clock::{Ulid, UnixMicros};
-use crate::diagnose::{Cause, Change, ChangeKind, Finding, Past};
+use crate::diagnose::{Cause, Change, ChangeKind, Confidence, Finding, Past};
 use crate::nonce::Reading;
 
 use self::incident::Book;
@@ -64,6 +65,8 @@ struct State {
     /// The latest last.
     changes: VecDeque<(Duration, ChangeKind, String)>,
     book: Book,
+    /// This machine's end of the last connection.
+    from: Option<IpAddr>,
 }
 
 #[derive(Debug, Default)]
@@ -211,7 +214,7 @@ impl Health {
         state.book.settle(at, &mut turned);
         state.count(kind, rejected, now);
         if kind.is_own() {
-            state.book.answered(at, &mut turned);
+            state.book.answered(rejected.operation, at, &mut turned);
         }
         if let Some(key) = rejected.key {
             if kind.shows_known() {
@@ -267,11 +270,21 @@ impl Health {
 
     /// Takes in that something was changed here.
     pub(crate) fn changed(&self, what: ChangeKind, detail: String, now: Duration) {
-        let changes = &mut self.state().changes;
-        if changes.len() == MOST_CHANGES {
-            changes.pop_front();
+        self.state().changed(what, detail, now);
+    }
+
+    /// Takes in which address of this machine a call left from. One that comes and goes, as between IPv4
+    /// and IPv6, is told once in the time that changes are kept for.
+    pub(crate) fn left_from(&self, from: IpAddr, now: Duration) {
+        let mut state = self.state();
+        let Some(before) = state.from.replace(from).filter(|it| *it != from) else { return };
+        let detail = format!("{before} → {from}");
+        let known = |(then, _, it): &(Duration, ChangeKind, String)| {
+            *it == detail && now.saturating_sub(*then) < CHANGES_KEPT
+        };
+        if !state.changes.iter().any(known) {
+            state.changed(ChangeKind::Egress, detail, now);
         }
-        changes.push_back((now, what, detail));
     }
 
     /// What changed in the last minutes, the latest first.
@@ -338,7 +351,9 @@ impl Health {
         if kind.shows_known() {
             return trust.restore().map(|since| self.released(key, since, now));
         }
-        if kind != Kind::Credential || !trust.denied(rejected, now) {
+        // What is only likely sets no key aside.
+        let certain = rejected.finding.confidence == Confidence::Certain;
+        if kind != Kind::Credential || !certain || !trust.denied(rejected, now) {
             return None;
         }
         self.n_aside.fetch_add(1, Ordering::Relaxed);
@@ -365,12 +380,26 @@ impl State {
         self.keys.entry(name.clone()).or_default()
     }
 
+    fn changed(&mut self, what: ChangeKind, detail: String, now: Duration) {
+        if self.changes.len() == MOST_CHANGES {
+            self.changes.pop_front();
+        }
+        self.changes.push_back((now, what, detail));
+    }
+
     /// When that which is rejected now last worked.
     fn last_success(&self, kind: Kind, rejected: &Rejected<'_>) -> Option<Duration> {
         let of_key = rejected.key.and_then(|it| self.keys.get(it));
+        let of_operations = of_key.map_or(&self.unsigned, |it| &it.operations);
         match (kind.proof(), rejected.key) {
-            (Proof::Answered, _) | (Proof::Known | Proof::LetIn, None) => self.address.worked(),
-            (Proof::Known | Proof::LetIn, Some(_)) => of_key?.row.worked(),
+            // Others may be answered all the while.
+            (Proof::SameAnswered, _) => {
+                of_operations.get(rejected.operation).worked().or_else(|| self.address.worked())
+            }
+            (Proof::Answered, _) | (Proof::Known | Proof::LetIn | Proof::Calm, None) => {
+                self.address.worked()
+            }
+            (Proof::Known | Proof::LetIn | Proof::Calm, Some(_)) => of_key?.row.worked(),
             (Proof::Operation, None) => self.unsigned.get(rejected.operation).worked(),
             (Proof::Operation, Some(_)) => of_key?.operations.get(rejected.operation).worked(),
         }

@@ -38,12 +38,16 @@ impl Proxy {
         call: &Call,
         ring: Option<&Arc<KeyRing>>,
     ) -> bool {
+        let at = self.reading();
+        if let Some(from) = received.left_from() {
+            self.health.left_from(from, at.monotonic);
+        }
         if self.provider.is_about_access(&received.answer) {
             return false;
         }
         if received.answer.status.as_u16() < 500 {
             let key = ring.map(|it| it.name());
-            self.tell_turns(&self.health.worked(key, &call.operation.name, self.reading()));
+            self.tell_turns(&self.health.worked(key, &call.operation.name, at));
             self.take_in_roles(received, call, ring);
         }
         true

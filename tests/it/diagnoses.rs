@@ -41,10 +41,20 @@ async fn every_case_is_diagnosed_as_written_down() {
         for (member, value) in expected {
             assert_eq!(&json["diagnosis"][member], value, "{name}: {said}");
         }
-        // Libraries class by these two: neither is ever added or changed.
+        // Libraries class by these: none is ever added or changed.
         let before: Value = serde_json::from_str(original).unwrap_or_default();
-        for member in ["result", "reason"] {
+        for member in ["result", "reason", "error", "code"] {
             assert_eq!(json.get(member), before.get(member), "{name}: {said}");
+        }
+        // A message that is none stays what it was, and one that is not there is not made up.
+        match (before.is_object(), before.get("message")) {
+            (true, Some(Value::String(was))) => {
+                let now = json["message"].as_str().unwrap();
+                let masked = was.contains(Exchange::KEY);
+                assert!(masked || now.starts_with(&format!("{was} — ")), "{name}: {said}");
+            }
+            (true, was) => assert_eq!(json.get("message"), was, "{name}: {said}"),
+            (false, _) => assert!(json["message"].is_string(), "{name}: {said}"),
         }
         if let Some(message) = case.get("message") {
             assert_eq!(&json["message"], message, "{name}");

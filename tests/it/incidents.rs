@@ -101,6 +101,7 @@ async fn a_key_refused_three_times_is_set_aside() {
     );
     assert!(proxy.metric(r#"geminid_key_state{key="trading",state="quarantined"} 1"#).await);
     assert!(proxy.metric(r#"geminid_key_state{key="trading",state="ok"} 0"#).await);
+    proxy.line("key set aside").await;
     assert_eq!(proxy.n_lines("WARN", "key set aside"), 1);
     let trail = trail(&exchange, &proxy).await;
     assert!(
@@ -167,7 +168,7 @@ async fn an_incident_is_told_when_it_begins_and_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn an_edge_is_the_addresss_trouble_and_any_answer_ends_it() {
+async fn an_edge_is_the_addresss_trouble_until_what_it_blocked_is_answered() {
     let exchange = Exchange::start(NonceRule::Increasing).await;
     let proxy = exchange.proxy(&Settings::default()).await;
     assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200);
@@ -187,9 +188,23 @@ async fn an_edge_is_the_addresss_trouble_and_any_answer_ends_it() {
     let trading = keys.iter().find(|it| it["key"] == "trading").unwrap();
     assert_eq!(trading["state"], "ok", "no edge speaks for a key: {trading}");
     assert!(proxy.metric(r#"geminid_incidents_open{cause="edge-blocked",key=""} 1"#).await);
-    assert_eq!(proxy.bot().get("/v1/symbols").await.status, 200);
+    // It blocks one path: what else is answered shows nothing of that, and the next one opens no other.
+    for _ in 0..3 {
+        assert_eq!(proxy.bot().get("/v1/symbols").await.status, 200);
+        assert_eq!(proxy.bot().post("/v1/mytrades", r#"{"symbol":"btcusd"}"#).await.status, 200);
+        is(&proxy.bot().post("/v1/balances", "").await, 403, "rejected", "edge-blocked");
+    }
+    assert_eq!(proxy.incidents().await["closed"], json!([]));
+    exchange.simulator.clear_script();
+    assert_eq!(proxy.bot().post("/v1/balances", "").await.status, 200);
     let told = proxy.incidents().await;
     assert_eq!((&told["open"], &told["closed"][0]["closed_by"]), (&json!([]), &json!("answered")));
+    assert!(proxy.metric(r#"geminid_incidents_open{cause="edge-blocked",key=""} 0"#).await);
+    proxy.line("incident over").await;
+    assert_eq!(
+        (proxy.n_lines("WARN", "incident: "), proxy.n_lines("INFO", "incident over")),
+        (1, 1)
+    );
 }
 
 #[tokio::test]

@@ -383,6 +383,7 @@ const WITHDRAWER: Settings = Settings {
     listen: "\"127.0.0.1:0\"",
     upstream: "",
     environment: &[],
+    state: "",
     api_key: Exchange::KEY,
 };
 

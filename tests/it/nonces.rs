@@ -8,6 +8,11 @@ use serde_json::json;
 
 use crate::support::{Answer, Bot, Exchange, Settings};
 
+/// For load whose subject is not the audit trail: no order waits for the machine's disk.
+fn loaded() -> Settings {
+    Settings { state: ", audit = { durability = \"interval\" }", ..Settings::default() }
+}
+
 /// `n` calls by 20 workers, a fifth of them orders. No client sees a nonce refused.
 async fn load(bot: &Bot, n: usize) {
     let next = Arc::new(AtomicUsize::new(0));
@@ -49,7 +54,7 @@ fn executed_orders(ledger: &Ledger) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_workers_on_one_increasing_key() {
     let exchange = Exchange::start(NonceRule::Increasing).await;
-    let proxy = exchange.proxy(&Settings::default()).await;
+    let proxy = exchange.proxy(&loaded()).await;
     load(&proxy.bot(), 10_000).await;
     let ledger = exchange.simulator.ledger();
     assert!(ledger.is_strictly_increasing(Exchange::KEY), "in order of arrival");
@@ -61,7 +66,7 @@ async fn twenty_workers_on_one_increasing_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_workers_on_a_time_based_key() {
     let exchange = Exchange::start(NonceRule::Time).await;
-    let proxy = exchange.proxy(&Settings::default()).await;
+    let proxy = exchange.proxy(&loaded()).await;
     load(&proxy.bot(), 10_000).await;
     let ledger = exchange.simulator.ledger();
     let mut nonces = ledger.arrivals(Exchange::KEY);
@@ -76,7 +81,7 @@ async fn twenty_workers_on_a_time_based_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_based_key_that_wants_order_gets_it() {
     let exchange = Exchange::start(NonceRule::TimeOrdered).await;
-    let proxy = exchange.proxy(&Settings::default()).await;
+    let proxy = exchange.proxy(&loaded()).await;
     load(&proxy.bot(), 2_000).await;
     let ledger = exchange.simulator.ledger();
     assert_eq!(executed_orders(&ledger), 400);
@@ -86,7 +91,7 @@ async fn a_time_based_key_that_wants_order_gets_it() {
 #[tokio::test]
 async fn a_time_based_key_without_decimals_gets_whole_seconds() {
     let exchange = Exchange::start(NonceRule::TimeWhole).await;
-    let proxy = exchange.proxy(&Settings::default()).await;
+    let proxy = exchange.proxy(&loaded()).await;
     // More than one in a second run ahead of the clock, and within the window.
     load(&proxy.bot(), 10).await;
     assert!(exchange.simulator.ledger().executed_twice().is_empty());
@@ -98,7 +103,7 @@ async fn a_key_whose_past_used_microseconds() {
         options.keys[0].last_nonce = Some(format!("{}000000", now() - 60).parse().unwrap());
     })
     .await;
-    let proxy = exchange.proxy(&Settings::default()).await;
+    let proxy = exchange.proxy(&loaded()).await;
     load(&proxy.bot(), 10_000).await;
     let ledger = exchange.simulator.ledger();
     assert!(ledger.is_strictly_increasing(Exchange::KEY), "in order of arrival");
@@ -148,8 +153,8 @@ async fn somebody_else_with_larger_nonces_stops_the_key_and_nothing_climbs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_on_the_key_never_makes_the_first_climb() {
     let exchange = Exchange::start(NonceRule::Increasing).await;
-    let first = exchange.proxy_in("first", &Settings::default()).await;
-    let second = exchange.proxy_in("second", &Settings::default()).await;
+    let first = exchange.proxy_in("first", &loaded()).await;
+    let second = exchange.proxy_in("second", &loaded()).await;
     let calls = |bot: Bot| async move {
         let mut told = Vec::new();
         for _ in 0..100 {

@@ -30,7 +30,8 @@ pub(super) fn region(evidence: &Evidence) -> Option<Finding> {
     let from = evidence.address_words();
     let code = page::code(evidence) == Some("1009");
     let text = evidence.text();
-    let told = code || text.contains("from your country") || text.contains("banned the country");
+    let words = text.contains("from your country") || text.contains("banned the country");
+    let told = code || words && page::is_signed(evidence, &text);
     (page::kind(evidence)? == Kind::Region).then(|| {
         Finding::of_edge(Cause::EdgeRegion, format!("the edge refuses the region of {from}"))
             .with(if told { Confidence::Certain } else { Confidence::Likely })

@@ -48,8 +48,9 @@ fn what_closes_what() {
         (C::TermsNotAccepted, "k", [true, false, false, false, false]),
         (C::Unexplained, "k", [true, false, false, false, false]),
         (C::Maintenance, "address", [true, false, false, false, false]),
-        (C::EdgeBlocked, "address", [true, true, true, true, true]),
-        (C::UpstreamTimeout, "address", [true, true, true, true, true]),
+        (C::EdgeBlocked, "address", [true, false, false, false, true]),
+        (C::UpstreamTimeout, "address", [true, false, false, false, true]),
+        (C::UpstreamUnreachable, "address", [true, true, true, true, true]),
     ];
     for (cause, whose, closes) in causes {
         for (n, closes) in closes.into_iter().enumerate() {
@@ -74,12 +75,14 @@ fn what_closes_what() {
 
 #[test]
 fn rejections_of_unsigned_calls_are_the_addresss() {
-    let desk = Desk::open();
+    let mut desk = Desk::open();
     for cause in [Cause::RateLimited, Cause::RegionRestricted, Cause::Unexplained] {
         desk.rejected("/symbols", cause);
         let opened = desk.rejected("/symbols", cause);
         assert_eq!(opened, format!("opened {} address", cause.code()));
     }
+    assert_eq!(desk.worked("k/balances"), "", "too early to tell of a rate");
+    desk.later(60);
     let closed = "closed rate-limited address accepted";
     assert_eq!(desk.worked("k/balances"), closed, "the others are of the operation");
 }
@@ -96,6 +99,90 @@ fn all_operations_that_were_tried_lately_must_work() {
     assert_eq!(desk.worked("balances"), "", "cancel_all was rejected 299 s ago");
     desk.later(1);
     assert_eq!(desk.worked("balances"), "closed key-role-missing k operation");
+}
+
+/// An edge that blocks one path made an incident of every two rejections, because the answer to any other
+/// call closed the one before.
+#[test]
+fn an_edge_that_blocks_one_path_is_told_once() {
+    for cause in [Cause::EdgeBlocked, Cause::EdgeError, Cause::UpstreamTimeout] {
+        let mut desk = Desk::open();
+        desk.rejected("new_order", cause);
+        assert_eq!(desk.worked("balances"), "");
+        assert_eq!(desk.rejected("new_order", cause), format!("opened {} address", cause.code()));
+        for _ in 0..50 {
+            desk.later(20);
+            assert_eq!(desk.worked("balances") + &desk.worked("/symbols"), "");
+            assert_eq!(desk.rejected("new_order", cause), "", "{cause:?}: told once");
+        }
+        // By whatever key: the address is what was blocked.
+        let closed = format!("closed {} address answered", cause.code());
+        assert_eq!(desk.worked("l/new_order"), closed);
+        // And of what nobody calls any more, any answer is enough after a while.
+        desk.later(300);
+        desk.rejected("withdraw", cause);
+        desk.rejected("withdraw", cause);
+        desk.later(299);
+        assert_eq!(desk.worked("balances"), "");
+        desk.later(1);
+        assert_eq!(desk.worked("balances"), closed);
+    }
+}
+
+/// At its limit the exchange lets every other call in.
+#[test]
+fn a_rate_is_over_when_nothing_was_refused_for_a_minute() {
+    for (cause, whose) in [(Cause::RateLimited, "k"), (Cause::EdgeRateLimited, "address")] {
+        let mut desk = Desk::open();
+        desk.rejected("transfers", cause);
+        assert_eq!(desk.worked("transfers"), "");
+        let opened = format!("opened {} {whose}", cause.code());
+        assert_eq!(desk.rejected("transfers", cause), opened);
+        for _ in 0..50 {
+            desk.later(5);
+            assert_eq!(desk.worked("transfers"), "");
+            assert_eq!(desk.rejected("transfers", cause), "", "{cause:?}: told once");
+        }
+        desk.later(59);
+        assert_eq!(desk.worked("balances"), "");
+        desk.later(1);
+        let closed = format!("closed {} {whose} accepted", cause.code());
+        assert_eq!(desk.worked("balances"), closed);
+        // One, and then none for a minute, is forgotten.
+        desk.rejected("transfers", cause);
+        desk.later(60);
+        desk.worked("transfers");
+        assert_eq!(desk.rejected("transfers", cause), "");
+    }
+}
+
+/// Half of the exchange's servers are down, or another program now and then uses the key.
+#[test]
+fn what_comes_and_goes_is_told_twice_and_then_held() {
+    for cause in [Cause::Maintenance, Cause::NonceKeyShared, Cause::EdgeError, Cause::KeyUnknown] {
+        let mut desk = Desk::open();
+        let twice = |desk: &Desk| {
+            desk.rejected("new_order", cause);
+            desk.rejected("new_order", cause)
+        };
+        assert!(twice(&desk).starts_with("opened "));
+        assert!(desk.worked("new_order").starts_with("closed "), "{cause:?}");
+        desk.later(30);
+        assert!(twice(&desk).starts_with("opened "));
+        for _ in 0..50 {
+            desk.later(30);
+            assert_eq!(desk.worked("new_order"), "", "{cause:?}");
+            assert_eq!(twice(&desk), "", "{cause:?}");
+        }
+        desk.later(299);
+        assert_eq!(desk.worked("new_order"), "");
+        desk.later(1);
+        assert!(desk.worked("new_order").starts_with("closed "), "{cause:?}");
+        // Long after it is a new one.
+        desk.later(300);
+        assert!(twice(&desk).starts_with("opened "));
+        assert!(desk.worked("new_order").starts_with("closed "), "{cause:?}");
+    }
 }
 
 #[test]
@@ -121,6 +208,7 @@ fn an_hour_of_silence_closes() {
 fn fifty_closed_ones_are_kept() {
     let mut desk = Desk::open();
     for _ in 0..60 {
+        desk.later(300);
         desk.rejected("new_order", Cause::KeyRoleMissing);
         desk.rejected("new_order", Cause::KeyRoleMissing);
         desk.later(1);
@@ -131,6 +219,20 @@ fn fifty_closed_ones_are_kept() {
     assert!(closed[0].began > closed[49].began, "the latest first");
     let (ended, _) = closed[0].ended.unwrap();
     assert_eq!(ended.since(closed[0].began), Duration::from_secs(1));
+}
+
+/// An edge that took offence at one call since then: that others are answered does not clear the change.
+#[test]
+fn a_change_before_an_edge_blocks_one_path_is_named() {
+    let mut desk = Desk::open();
+    desk.worked("new_order");
+    desk.later(5);
+    desk.health.changed(ChangeKind::Reload, "policy a → b".to_owned(), desk.now);
+    desk.later(5);
+    desk.worked("balances");
+    desk.rejected("new_order", Cause::EdgeBlocked);
+    desk.rejected("new_order", Cause::EdgeBlocked);
+    assert_eq!(desk.overview().open.remove(0).change.unwrap().detail, "policy a → b");
 }
 
 /// The first rejection after a change that nothing worked after.

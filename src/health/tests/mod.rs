@@ -180,6 +180,42 @@ fn changes_are_told_for_ten_minutes() {
     assert_eq!(told(300)[0], "at 299 1");
 }
 
+/// It was a kind of change that rules knew of and nobody took in.
+#[test]
+fn another_address_is_a_change_told_once() {
+    let mut desk = Desk::open();
+    let left = |desk: &Desk, from: &str| desk.health.left_from(from.parse().unwrap(), desk.now);
+    let told = |desk: &Desk| {
+        let all = desk.health.changes(desk.now).into_iter();
+        all.map(|it| format!("{} {}", it.what.as_str(), it.detail)).collect::<Vec<_>>()
+    };
+    desk.worked("balances");
+    left(&desk, "192.0.2.1");
+    left(&desk, "192.0.2.1");
+    assert!(told(&desk).is_empty(), "the first is no change");
+    desk.later(5);
+    left(&desk, "192.0.2.2");
+    desk.rejected("balances", Cause::KeyIpNotTrusted);
+    desk.rejected("balances", Cause::KeyIpNotTrusted);
+    let change = desk.overview().open.remove(0).change.unwrap();
+    assert_eq!((change.what, &*change.detail), (ChangeKind::Egress, "192.0.2.1 → 192.0.2.2"));
+    for _ in 0..50 {
+        left(&desk, "2001:db8::1");
+        left(&desk, "192.0.2.2");
+    }
+    assert_eq!(
+        told(&desk),
+        [
+            "egress 2001:db8::1 → 192.0.2.2",
+            "egress 192.0.2.2 → 2001:db8::1",
+            "egress 192.0.2.1 → 192.0.2.2"
+        ]
+    );
+    desk.later(600);
+    left(&desk, "2001:db8::1");
+    assert_eq!(told(&desk).len(), 1);
+}
+
 #[test]
 fn one_question_a_minute_for_each_key() {
     let health = Health::default();

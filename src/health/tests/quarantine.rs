@@ -36,6 +36,26 @@ fn three_in_a_row_set_a_key_aside() {
     assert!(desk.health.gate(&key("l"), desk.now).is_ok(), "another key");
 }
 
+/// A word of refusal that something else contradicts is no proof.
+#[test]
+fn what_is_only_likely_sets_no_key_aside() {
+    let desk = Desk::open();
+    let likely = Finding { confidence: Confidence::Likely, ..finding(UNKNOWN) };
+    for _ in 0..5 {
+        let rejected = Rejected {
+            key: Some(&key("k")),
+            operation: &operation("balances"),
+            finding: &likely,
+            request_id: Ulid::default(),
+            status: 503,
+            reason: None,
+            report: "{}",
+        };
+        desk.health.rejected(&rejected, at(desk.now));
+        assert_eq!(desk.gate(), "sent");
+    }
+}
+
 /// What comes between the second and the third, and whether the key is set aside all the same.
 #[test]
 fn only_what_shows_that_the_key_is_known_ends_the_row() {

@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     /// Put under the upstream.
     pub(crate) upstream: &'static str,
     pub(crate) environment: &'static [(&'static str, &'static str)],
+    /// Put into `state`.
+    pub(crate) state: &'static str,
     /// The API key behind the key `trading`.
     pub(crate) api_key: &'static str,
 }
@@ -64,6 +66,7 @@ impl Default for Settings {
             listen: "\"127.0.0.1:0\"",
             upstream: "",
             environment: &[],
+            state: "",
             api_key,
         }
     }
@@ -206,7 +209,7 @@ impl Exchange {
     }
 
     fn configuration(&self, state: &str, settings: &Settings) -> String {
-        let Settings { key, client, more, listen, upstream, api_key, .. } = settings;
+        let Settings { key, client, more, listen, upstream, api_key, state: kept, .. } = settings;
         let token = sha256(Self::TOKEN);
         let about = std::fs::metadata(&self.dir.0).unwrap();
         let (uid, gid) = (about.uid(), about.gid());
@@ -219,7 +222,7 @@ impl Exchange {
         format!(
             r#"
 listen = {{ admin = "127.0.0.1:0" }}
-state = {{ dir = "{state}" }}
+state = {{ dir = "{state}"{kept} }}
 
 [[upstreams]]
 environment = "simulator"

@@ -94,8 +94,9 @@ pub(super) fn held(evidence: &Evidence) -> Option<Finding> {
         "inactiv",
         "been restricted",
         "is restricted",
-        "under review",
+        "is under review",
         "been disabled",
+        "deactivated",
     ];
     let word = about_account(evidence, &words)?;
     Some(
@@ -117,7 +118,8 @@ pub(super) fn closed(evidence: &Evidence) -> Option<Finding> {
 }
 
 pub(super) fn closed_in_words(evidence: &Evidence) -> Option<Finding> {
-    let word = about_account(evidence, &["been closed", "is closed", "terminated"])?;
+    let word =
+        about_account(evidence, &["been closed", "is closed", "been terminated", "is terminated"])?;
     Some(gone(
         Finding::of(Cause::AccountClosed, "the account is closed")
             .with(Confidence::Likely)
@@ -158,12 +160,16 @@ pub(super) fn terms(evidence: &Evidence) -> Option<Finding> {
         }
         _ => "terms must be accepted on the exchange's site first",
     };
-    Some(
-        Finding::of(Cause::TermsNotAccepted, line)
-            .fact(format!("Gemini's word: {word}"))
-            .fix(By::AccountOwner, "log in to the exchange's site and accept them")
-            .takes("minutes"),
-    )
+    let by_call = matches!(word, "TERMS_NOT_ACCEPTED" | "TermsNotFound");
+    let finding = Finding::of(Cause::TermsNotAccepted, line)
+        .fact(format!("Gemini's word: {word}"))
+        .fix(By::AccountOwner, "log in to the exchange's site and accept them")
+        .takes("minutes");
+    if by_call {
+        let call = "or, for who may bind the account: `POST /v1/prediction-markets/terms/accept`";
+        return Some(finding.fix(By::AccountOwner, call));
+    }
+    Some(finding)
 }
 
 /// No text is published for regions either.
@@ -171,10 +177,13 @@ pub(super) fn region(evidence: &Evidence) -> Option<Finding> {
     let own = evidence.said()?;
     let refused = matches!(evidence.status, 400 | 401 | 403 | 451);
     let places =
-        ["your region", "your country", "your jurisdiction", "your state", "your location"];
+        ["your region", "your country", "your jurisdiction", "in your state", "your location"];
     let text = evidence.text();
-    let place =
-        places.iter().find(|it| refused && own.google_status.is_none() && text.contains(*it))?;
+    // `your statement` is no place, and neither is `your locations`.
+    let whole =
+        |it: &&&str| text.match_indices(**it).any(|(at, it)| ends_word(&text, at + it.len()));
+    let open = refused && own.google_status.is_none();
+    let place = places.iter().filter(|_| open).find(whole)?;
     Some(
         Finding::of(
             Cause::RegionRestricted,
@@ -195,14 +204,31 @@ fn gone(finding: Finding) -> Finding {
         .takes("days")
 }
 
-/// One of `words` in a rejection of the exchange's own that speaks of an account.
+fn ends_word(text: &str, at: usize) -> bool {
+    text.get(at..).is_none_or(|it| !it.starts_with(char::is_alphanumeric))
+}
+
+/// One of `words` in a rejection of the exchange's own that says it of an account: a few words behind it, in
+/// the same sentence. The market may be closed, and a key disabled.
 fn about_account(evidence: &Evidence, words: &[&'static str]) -> Option<&'static str> {
     let refused = matches!(evidence.status, 401 | 403) && matches!(evidence.body, Body::Json(_));
     let known = evidence.word(KNOWN).is_some();
     let text = evidence.text();
-    let told = refused && !known && text.contains("account") && !text.contains("sub-account");
-    words.iter().find(|it| told && text.contains(*it)).copied()
+    if !refused || known || text.contains("sub-account") {
+        return None;
+    }
+    let mut told = text.match_indices("account").filter_map(|(at, account)| {
+        let behind = text.get(at + account.len()..)?;
+        // A key's own text begins with the word.
+        let sentence = behind.split(['.', ';', '!']).next().filter(|it| !it.starts_with('-'))?;
+        let near: String = sentence.chars().take(NEAR).collect();
+        words.iter().find(|it| near.contains(*it)).copied()
+    });
+    told.next()
 }
+
+/// As many characters behind the account still speak of it.
+const NEAR: usize = 48;
 
 /// Words whose own rules say more.
 const KNOWN: &[&str] = &[

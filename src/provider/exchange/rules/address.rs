@@ -7,9 +7,11 @@ use crate::diagnose::{Asked, By, Cause, ChangeKind, Evidence, Finding, Lately, a
 pub(super) fn not_trusted(evidence: &Evidence) -> Option<Finding> {
     let reason = evidence.word(&["ApiKeyIpFilteringFailure", "RemoteAddressForbidden"])?;
     let (which, place) = if reason == "RemoteAddressForbidden" {
-        ("the list of addresses of the account's group", "the group's settings → addresses")
+        let place = "the settings of the account's group → addresses".to_owned();
+        ("the list of addresses of the account's group", place)
     } else {
-        ("the key's own list of trusted IPs", "⋯ → Edit → Trusted IPs")
+        let place = format!("{} → ⋯ → Edit → Trusted IPs", evidence.key_settings());
+        ("the key's own list of trusted IPs", place)
     };
     let from = evidence.address_words();
     let key = evidence.key_words();
@@ -18,13 +20,12 @@ pub(super) fn not_trusted(evidence: &Evidence) -> Option<Finding> {
         let what = "the address or the list changed";
         line.push_str(&format!("; it worked until {}, so {what}", ago(worked)));
     }
-    let settings = evidence.key_settings();
     Some(
         Finding::of(Cause::KeyIpNotTrusted, line)
             .fact(format!("Gemini's reason: {reason}, which is about {which}"))
             .facts(addresses(evidence))
             .facts(reach(evidence))
-            .fix(By::AccountOwner, format!("{settings} → {place} → add {from}"))
+            .fix(By::AccountOwner, format!("{place} → add {from}"))
             .fix(By::Operator, elsewhere(evidence))
             .takes("minutes to hours"),
     )

@@ -12,17 +12,27 @@ const STATUSES: &[&str] = &[
     "RESOURCE_EXHAUSTED",
     "UNAVAILABLE",
     "INTERNAL",
+    "ABORTED",
+    "ALREADY_EXISTS",
+    "CANCELLED",
+    "DATA_LOSS",
+    "DEADLINE_EXCEEDED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "UNKNOWN",
 ];
 
 /// Google's own shape: an object under `error` with a `status`, alone or in an array.
 pub(super) fn error(evidence: &Evidence) -> Option<Finding> {
-    let status = match &evidence.body {
-        Body::Json(said) => said.google_status.as_deref().filter(|it| STATUSES.contains(it)),
-        Body::Text(text) => in_array(text),
-        Body::Empty | Body::Page { .. } => None,
-    }?;
+    let (status, confidence) = match &evidence.body {
+        Body::Json(said) => (said.google_status.as_deref(), Confidence::Certain),
+        // Read as a text, in which it may be somebody else's word.
+        Body::Text(text) => (in_array(text), Confidence::Likely),
+        Body::Empty | Body::Page { .. } => return None,
+    };
+    let status = status.filter(|it| STATUSES.contains(it))?;
     Some(
-        mistaken(Confidence::Certain)
+        mistaken(confidence)
             .fact(format!("the answer has Google's own shape, with status {status}")),
     )
 }
@@ -52,6 +62,8 @@ fn mistaken(confidence: Confidence) -> Finding {
 
 /// A streamed call and the shape for OpenAI's clients answer with the object in an array.
 fn in_array(text: &str) -> Option<&'static str> {
-    let array = text.starts_with('[') && text.contains("\"error\"") && text.contains("\"status\"");
-    STATUSES.iter().find(|it| array && text.contains(**it)).copied()
+    let packed: String = text.split_ascii_whitespace().collect();
+    let array = packed.starts_with("[{\"error\":{");
+    let named = |it: &&&str| packed.contains(&format!("\"status\":\"{it}\""));
+    STATUSES.iter().filter(|_| array).find(named).copied()
 }

@@ -23,6 +23,39 @@ pub(super) fn unknown(evidence: &Evidence) -> Option<Finding> {
     Some(unknown_fixes(evidence, finding))
 }
 
+/// No other reason is published for a key that is disabled or expired: these are words that it would have to
+/// use.
+pub(super) fn unknown_in_words(evidence: &Evidence) -> Option<Finding> {
+    const STATES: [&str; 8] = [
+        "disabled",
+        "deactivated",
+        "expired",
+        "revoked",
+        "deleted",
+        "not found",
+        "not exist",
+        "not valid",
+    ];
+    let said = evidence.said().filter(|it| it.google_status.is_none() && it.reason.is_some())?;
+    let refused = matches!(evidence.status, 401 | 403);
+    if !refused || evidence.word(KNOWN_TO_A_MASTER_KEY).is_some() {
+        return None;
+    }
+    let text = said.message.as_deref()?.to_ascii_lowercase();
+    let behind = text.split_once("api key").map(|(_, it)| it)?;
+    let sentence: String = behind.split(['.', ';', '!']).next()?.chars().take(48).collect();
+    let invalid = text.contains("invalid api key").then_some("invalid");
+    let state = STATES.into_iter().find(|it| sentence.contains(it)).or(invalid)?;
+    let line = format!("{} is not taken by the exchange: {state}", evidence.key_words());
+    let finding = Finding::of(Cause::KeyUnknown, line)
+        .with(Confidence::Likely)
+        .fact(format!("the exchange's message speaks of the API key and says `{state}`"))
+        .facts(kin(evidence))
+        .facts(secret_file(evidence))
+        .takes("immediate to 15 minutes");
+    Some(unknown_fixes(evidence, finding))
+}
+
 pub(super) fn signature_wrong(evidence: &Evidence) -> Option<Finding> {
     evidence.word(&["InvalidSignature"])?;
     let settings = evidence.key_settings();

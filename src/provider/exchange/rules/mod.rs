@@ -25,6 +25,7 @@ pub(super) const RULES: &[Rule] = rule_table![
     key::unknown,
     key::signature_wrong,
     key::unknown_behind_a_signature,
+    key::unknown_in_words,
     key::no_master_keys,
     key::not_for_sockets,
     key::no_heartbeat,

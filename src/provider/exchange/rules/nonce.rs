@@ -53,7 +53,10 @@ pub(super) fn clock(evidence: &Evidence) -> Option<Finding> {
             "the nonce lies more than 30 s from the exchange's clock",
         )
         .fact("Gemini names its own time in the message")
-        .facts(skew.map(|it| format!("this machine's clock is ahead of it by {it} ms")))
+        .facts(skew.map(|it| {
+            let side = if it < 0 { "behind" } else { "ahead of" };
+            format!("this machine's clock is {side} it by {} ms", it.unsigned_abs())
+        }))
         .facts(increasing.then(|| "only a key with time-based nonces is answered so, and this one is taken for an increasing key".to_owned()))
         .takes("immediate")
         .retry(Retry::Now);
@@ -89,7 +92,7 @@ pub(super) fn shared(evidence: &Evidence) -> Option<Finding> {
         let signed = evidence.nonce.as_ref().filter(|it| it.n_resigns > 0);
         Finding::of(Cause::NonceKeyShared, line)
             .with(Confidence::Possible)
-            .fact("the exchange refused several fresh nonces in a row")
+            .fact("the exchange says that it has seen a nonce that is no smaller")
             .facts(signed.map(tried))
             .fix(By::Operator, "give every program a key of its own")
             .takes("immediate")

@@ -53,18 +53,16 @@ pub(super) fn rate_limited(evidence: &Evidence) -> Option<Finding> {
     let own = matches!(evidence.body, Body::Json(_));
     let open = matches!(evidence.body, Body::Empty | Body::Text(_));
     let refused = matches!(evidence.status, 400..=499);
-    let told = word.is_some() && refused || evidence.status == 429 && own;
-    let untold = evidence.status == 429 && open;
+    let told = word.is_some() && refused;
+    // Gateways answer in JSON too, and Google does.
+    let others = evidence.said().is_some_and(|it| it.google_status.is_some());
+    let untold = evidence.status == 429 && (open || own && !others);
     if !(told || untold) {
         return None;
     }
     let (line, wait) = limit(evidence);
     let finding = Finding::of(Cause::RateLimited, line)
         .with(if told { Confidence::Certain } else { Confidence::Likely })
-        .facts(
-            told.then(|| "status 429 from the exchange's API".to_owned())
-                .filter(|_| word.is_none()),
-        )
         .facts(word.map(|it| format!("Gemini's reason: {it}")))
         .facts((!told).then(|| "status 429 without a word of whose".to_owned()))
         .fix(By::Bot, "ask less often, or by fewer programs with one key and one address")

@@ -7,10 +7,9 @@ const MAX_ROLES: usize = 120;
 
 pub(super) fn missing(evidence: &Evidence) -> Option<Finding> {
     evidence.word(&["MissingRole"])?;
-    let mut lists = brackets(evidence.message().unwrap_or_default());
-    // The text holds two bracketed lists: the roles wanted, then the roles held (seen).
-    let lists = [lists.next(), lists.next()];
-    let [wanted, held] = lists.map(|it| it.map(|it| quoted(it, MAX_ROLES)));
+    let (wanted, held) = lists(evidence.message().unwrap_or_default());
+    let bounded = |it: Option<&str>| it.map(|it| quoted(it, MAX_ROLES));
+    let (wanted, held) = (bounded(wanted), bounded(held));
     let (wanted, held) = (wanted.as_deref(), held.as_deref());
     let needed = wanted.map_or_else(|| needed(evidence), str::to_owned);
     let key = evidence.key_words();
@@ -36,7 +35,8 @@ pub(super) fn missing(evidence: &Evidence) -> Option<Finding> {
         .facts(wanted.map(|it| format!("Gemini names the roles it wants: [{it}]")))
         .facts(held.map(|it| format!("{key} has: [{it}]")))
         .facts(known_fact.filter(|_| held.is_none()))
-        .facts(removed(evidence, held));
+        .facts(removed(evidence, held))
+        .facts(contradicted(wanted, held));
     if matches!(enough, Some(Enough::Now)) {
         let settings = evidence.key_settings();
         finding = finding
@@ -111,7 +111,25 @@ fn removed(evidence: &Evidence, held: Option<&str>) -> Option<String> {
     })
 }
 
-/// The texts between `[` and `]`.
-fn brackets(text: &str) -> impl Iterator<Item = &str> {
-    text.split('[').skip(1).filter_map(|rest| rest.split_once(']').map(|(inner, _)| inner))
+/// One role of both lists: the answer contradicts itself.
+fn contradicted(wanted: Option<&str>, held: Option<&str>) -> Option<String> {
+    let held: Vec<&str> = held?.split(',').map(str::trim).collect();
+    let both = wanted?.split(',').map(str::trim).find(|it| !it.is_empty() && held.contains(it))?;
+    Some(format!(
+        "{both} is in both lists: a change of roles takes a while, and an account on hold may be answered so"
+    ))
+}
+
+/// The roles wanted and the roles held. The text has both in brackets, in this order (seen); of a list that
+/// stands alone the words before it tell which it is.
+fn lists(text: &str) -> (Option<&str>, Option<&str>) {
+    let mut lists = text.match_indices('[').filter_map(|(at, _)| {
+        let (before, rest) = text.split_at_checked(at)?;
+        let (inner, _) = rest.strip_prefix('[')?.split_once(']')?;
+        Some((before.trim_end().ends_with("has roles"), inner))
+    });
+    match (lists.next(), lists.next()) {
+        (Some((true, held)), None) => (None, Some(held)),
+        (first, second) => (first.map(|it| it.1), second.map(|it| it.1)),
+    }
 }
