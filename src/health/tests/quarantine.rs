@@ -47,6 +47,7 @@ fn what_is_only_likely_sets_no_key_aside() {
             operation: &operation("balances"),
             finding: &likely,
             request_id: Ulid::default(),
+            sent: desk.now,
             status: 503,
             reason: None,
             report: "{}",
