@@ -60,7 +60,8 @@ impl Proxy {
         let quote = match policy::wants_quote(&client.grant, &call) {
             None => None,
             Some(symbol) => {
-                self.quotes.of(&symbol, self.provider, &self.egress, &*self.clock).await
+                // Boxed: most calls want none, and all would be larger for it.
+                Box::pin(self.quotes.of(&symbol, self.provider, &self.egress, &*self.clock)).await
             }
         };
         let unsigned = call.operation.is_public();

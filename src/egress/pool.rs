@@ -96,6 +96,11 @@ impl Pool {
                 return Ok(Lease { sender, from, pool: Arc::clone(self) });
             }
         }
+        // Boxed: it is rare, and would make every call's future larger.
+        Box::pin(self.connect()).await
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<Lease, BoxError> {
         let stream = self.connector.clone().oneshot(self.origin.clone()).await?;
         let from = leaving(&stream.connected()).map(Arc::new);
         let (mut sender, connection) =

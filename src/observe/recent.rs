@@ -30,12 +30,12 @@ struct Bounds {
     n_bytes: usize,
 }
 
-/// Together 4,096 requests and 8 MiB.
-const SERVED: Bounds = Bounds { n_rows: 3_072, n_bytes: 5 << 20 };
+/// Together 2,048 requests and 6 MiB: what lies longer is out of the caches when it is let go.
+const SERVED: Bounds = Bounds { n_rows: 1_024, n_bytes: 3 << 20 };
 const REFUSED: Bounds = Bounds { n_rows: 1_024, n_bytes: 3 << 20 };
 
 /// Why one is not found.
-pub(crate) const KEPT: &str = "the last hour is kept, up to 1,024 requests that failed and 3,072 others; the id stands in the header `geminid-request-id`";
+pub(crate) const KEPT: &str = "the last hour is kept, up to 1,024 requests that failed and 1,024 others; the id stands in the header `geminid-request-id`";
 
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
