@@ -274,7 +274,7 @@ scopes = ["trader"]
         """Makes the keys known to the exchange, or known anew: it forgets how far their nonces have come."""
         simulator = self.stage.simulator
         for key, nonce in ((self.count, "increasing"), (self.timed, "time")):
-            spec = {"key": key, "secret": self.stage.planted.key_secret, "roles": ["Trader"], "nonce": nonce}
+            spec = {"key": key, "secret": self.stage.planted.key_secret, "roles": ["Trader"], "nonce": nonce, "last_nonce": "0"}
             simulator.tell(control or simulator.open(), "keys", spec)
 
     def start(self, before=(), environment=None, level="trace", **more):
